@@ -1,0 +1,70 @@
+#pragma once
+// What each subcommand was asked to do. The program parses into these; commands that need libtorch are carried out by
+// libresidua_commands, which is loaded when the first of them is called, because loading libtorch takes half a second.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace residua::app {
+
+struct TrainArguments {
+  std::string config;                  // TOML file; empty: defaults
+  std::vector<std::string> overrides;  // key=value
+  bool dry_run = false;
+  bool json = false;    // machine-readable lines instead of the progress display
+  std::string resume;  // run folder to continue
+};
+
+struct EvalArguments {
+  std::string weights;  // checkpoint folder or weights file
+  std::vector<std::string> overrides;
+  bool json = false;
+};
+
+struct PredictArguments {
+  std::string weights;
+  std::vector<std::string> inputs;  // images, and key=value overrides are separated out before
+  std::vector<std::string> overrides;
+  int64_t top_k = 5;
+  bool json = false;
+};
+
+struct ListArguments {
+  std::string kind = "models";  // models, datasets, optimizers, schedules
+  std::string pattern = "*";
+  bool json = false;
+};
+
+struct InfoArguments {
+  std::string model;
+  std::vector<std::string> overrides;
+  std::vector<int64_t> input;  // C H W; empty: the model's own
+  bool json = false;
+};
+
+struct VerifyArguments {
+  std::vector<std::string> cards;
+  bool json = false;
+};
+
+struct HelpArguments {
+  std::string topic;  // a model, dataset, optimizer or schedule whose options to explain
+};
+
+struct DoctorArguments {
+  bool json = false;
+};
+
+// Implemented in libresidua_commands (app/training/*.cpp). They return the exit status of success paths and throw
+// residua::Error otherwise.
+int train(const TrainArguments&);
+int eval(const EvalArguments&);
+int predict(const PredictArguments&);
+int list(const ListArguments&);
+int info(const InfoArguments&);
+int verify(const VerifyArguments&);
+// Versions and devices of the training library, as JSON text.
+std::string training_environment();
+
+}  // namespace residua::app

@@ -1,0 +1,58 @@
+#pragma once
+// What every model can say and do, beyond being a torch::nn::Module with the reference's parameter names.
+
+#include <torch/nn/module.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "residua/core/random.h"
+#include "residua/core/registry.h"
+
+namespace residua {
+
+// One level of a feature pyramid.
+struct FeatureLevel {
+  std::string name;       // the module whose output it is, e.g. "layer3"
+  int64_t channels = 0;
+  int64_t reduction = 1;  // input size over the level's size
+};
+
+// Published weights and how their images were prepared.
+struct WeightsInfo {
+  std::string url, sha256, licence;
+  int64_t input_size = 224;
+  double crop_fraction = 0.875;
+  std::vector<double> mean, stddev;
+};
+
+struct ModelInfo {
+  int64_t num_classes = 0;
+  int64_t in_channels = 3;
+  int64_t input_height = 224, input_width = 224;  // what the model was designed for
+  int64_t min_input = 1;                          // smallest height and width it can take
+  std::string classifier;                         // name of the last layer, e.g. "fc"
+  std::vector<FeatureLevel> levels;
+  std::vector<WeightsInfo> weights;
+};
+
+class Model : public torch::nn::Module {
+ public:
+  // Images [N, in_channels, H, W] to logits [N, num_classes]. Throws ErrorKind::shape with the sizes it can take.
+  virtual at::Tensor forward(at::Tensor x) = 0;
+  // The outputs of info().levels, finest first.
+  virtual std::vector<at::Tensor> features(at::Tensor x) = 0;
+  // A fresh last layer for another number of classes (at least 1; 0 is refused).
+  virtual void reset_classifier(int64_t num_classes, Random random) = 0;
+
+  const ModelInfo& info() const { return info_; }
+
+ protected:
+  ModelInfo info_;
+};
+
+// Every model by name. `create(component, random)` initialises all weights from `random` alone.
+Registry<Model, Random>& models();
+
+}  // namespace residua
