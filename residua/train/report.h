@@ -34,7 +34,7 @@ struct ReportSample {
   Image image;  // large ones are shown as thumbnails
   int64_t label = -1;
   int64_t predicted = -1;
-  std::vector<std::pair<int64_t, double>> top;  // class and probability in [0, 1], best first
+  std::vector<std::pair<int64_t, double>> top = {};  // class and probability in [0, 1], best first
 };
 
 struct Report {
