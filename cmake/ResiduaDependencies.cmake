@@ -22,6 +22,7 @@ target_link_libraries(residua_io_dependencies INTERFACE
 
 if(RESIDUA_TRAINING)
   find_package(Torch REQUIRED)
+  find_package(OpenMP REQUIRED) # at::parallel_for is serial in files compiled without it
   add_library(residua_torch INTERFACE)
   target_link_libraries(residua_torch INTERFACE ${TORCH_LIBRARIES})
   target_include_directories(residua_torch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
