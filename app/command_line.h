@@ -1,5 +1,6 @@
 #pragma once
-// The one description of the command line: what is parsed, and from what help, man page and completions are made.
+// The one description of the command line: what is parsed, and from what help, man page and
+// completions are made.
 
 #include <CLI/CLI.hpp>
 #include <string>

@@ -1,7 +1,7 @@
 #pragma once
-// What each subcommand was asked to do. The program parses into these; the commands that need libtorch are carried out
-// by libresidua_commands, which is loaded when the first of them is called, because loading libtorch takes half a
-// second.
+// What each subcommand was asked to do. The program parses into these; the commands that need
+// libtorch are carried out by libresidua_commands, which is loaded when the first of them is
+// called, because loading libtorch takes half a second.
 
 #include <cstdint>
 #include <string>
@@ -63,8 +63,8 @@ struct DoctorArguments {
   bool json = false;
 };
 
-// Implemented in libresidua_commands (app/training/*.cpp). They return the exit status of success paths and throw
-// residua::Error otherwise.
+// Implemented in libresidua_commands (app/training/*.cpp). They return the exit status of success
+// paths and throw residua::Error otherwise.
 int train(const TrainArguments&);
 int eval(const EvalArguments&);
 int predict(const PredictArguments&);
@@ -77,8 +77,9 @@ int explain(const HelpArguments&);
 // Versions and devices of the training library, as JSON text.
 std::string training_environment();
 
-// The one symbol that the program asks libresidua_commands for. The two are always built together; the version is
-// compared as a whole, so that a program never calls into the library of another build.
+// The one symbol that the program asks libresidua_commands for. The two are always built together;
+// the version is compared as a whole, so that a program never calls into the library of another
+// build.
 struct CommandTable {
   const char* version;
   int (*train)(const TrainArguments&);

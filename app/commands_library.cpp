@@ -24,21 +24,24 @@ std::string find_commands_library() {
     const auto file = program / folder / kLibraryFile;
     if (std::filesystem::exists(file)) return file.lexically_normal();
   }
-  throw Error(ErrorKind::unsupported,
-              {.where = kLibraryFile,
-               .rule = "is not beside this program, so commands that train or run models are not available",
-               .hint = "build with -DRESIDUA_TRAINING=ON, or name the file in RESIDUA_COMMANDS"});
+  throw Error(
+      ErrorKind::unsupported,
+      {.where = kLibraryFile,
+       .rule = "is not beside this program, so commands that train or run models are not available",
+       .hint = "build with -DRESIDUA_TRAINING=ON, or name the file in RESIDUA_COMMANDS"});
 }
 
 const CommandTable& load_commands_library() {
   const std::string path = find_commands_library();
   void* library = dlopen(path.c_str(), RTLD_LAZY | RTLD_LOCAL);
   if (!library)
-    throw Error(ErrorKind::unsupported, {.where = path, .rule = fmt::format("could not be loaded: {}", dlerror())});
+    throw Error(ErrorKind::unsupported,
+                {.where = path, .rule = fmt::format("could not be loaded: {}", dlerror())});
   using GetTable = const CommandTable* (*)();
   const auto get_table = reinterpret_cast<GetTable>(dlsym(library, kCommandTableSymbol));
   if (!get_table)
-    throw Error(ErrorKind::unsupported, {.where = path, .rule = "is not a command library of residua"});
+    throw Error(ErrorKind::unsupported,
+                {.where = path, .rule = "is not a command library of residua"});
   const CommandTable* table = get_table();
   if (std::strcmp(table->version, kBuildVersion) != 0)
     throw Error(ErrorKind::unsupported, {.where = path,

@@ -5,9 +5,10 @@
 
 namespace residua::app {
 
-// Loads at the first call. Looks at $RESIDUA_COMMANDS when it is set, else beside the program as built
-// (../lib) and as installed (../<libdir>/residua). Throws ErrorKind::unsupported when there is none, as in a build
-// without training, and ErrorKind::internal for one of another version.
+// Loads at the first call. Looks at $RESIDUA_COMMANDS when it is set, else beside the program as
+// built
+// (../lib) and as installed (../<libdir>/residua). Throws ErrorKind::unsupported when there is
+// none, as in a build without training, and ErrorKind::internal for one of another version.
 const CommandTable& commands_library();
 
 }  // namespace residua::app

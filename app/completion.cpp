@@ -44,7 +44,8 @@ std::string shell_quoted(std::string_view text) {
 std::string bash_completion(const std::vector<ManualPage>& pages) {
   std::vector<std::string> commands = option_words(pages.front());
   for (const ManualEntry& e : pages.front().commands) commands.push_back(e.name);
-  std::string text = fmt::format(R"(# bash completion of residua, printed by `residua completion bash`
+  std::string text =
+      fmt::format(R"(# bash completion of residua, printed by `residua completion bash`
 _residua() {{
   local word=${{COMP_WORDS[COMP_CWORD]}} words=
   if [[ $COMP_CWORD -le 1 ]]; then
@@ -52,7 +53,7 @@ _residua() {{
   else
     case ${{COMP_WORDS[1]}} in
 )",
-                                 shell_quoted(fmt::format("{}", fmt::join(commands, " "))));
+                  shell_quoted(fmt::format("{}", fmt::join(commands, " "))));
   for (size_t i = 1; i < pages.size(); ++i)
     text += fmt::format("      {}) words={} ;;\n", pages[i].command,
                         shell_quoted(fmt::format("{}", fmt::join(words_after(pages[i]), " "))));
@@ -71,17 +72,23 @@ complete -F _residua residua
 }
 
 std::string zsh_completion(const std::vector<ManualPage>& pages) {
-  std::string text = "#compdef residua\n# zsh completion of residua, printed by `residua completion zsh`\n_residua() {\n"
-                     "  local -a choices\n  if (( CURRENT == 2 )); then\n    choices=(\n";
-  for (const ManualEntry& e : pages.front().commands) text += fmt::format("      {}\n", shell_quoted(e.name + ":" + e.help));
-  for (const std::string& option : option_words(pages.front())) text += fmt::format("      {}\n", shell_quoted(option));
+  std::string text =
+      "#compdef residua\n# zsh completion of residua, printed by `residua completion "
+      "zsh`\n_residua() {\n"
+      "  local -a choices\n  if (( CURRENT == 2 )); then\n    choices=(\n";
+  for (const ManualEntry& e : pages.front().commands)
+    text += fmt::format("      {}\n", shell_quoted(e.name + ":" + e.help));
+  for (const std::string& option : option_words(pages.front()))
+    text += fmt::format("      {}\n", shell_quoted(option));
   text += "    )\n    _describe 'command' choices\n    return\n  fi\n  case $words[2] in\n";
   for (size_t i = 1; i < pages.size(); ++i) {
     text += fmt::format("    {}) choices=(", pages[i].command);
     for (const std::string& word : words_after(pages[i])) text += " " + shell_quoted(word);
     text += " ) ;;\n";
   }
-  text += "  esac\n  compadd -S '' -- ${(M)choices:#*=}\n  compadd -- ${choices:#*=}\n  _files\n}\n_residua \"$@\"\n";
+  text +=
+      "  esac\n  compadd -S '' -- ${(M)choices:#*=}\n  compadd -- ${choices:#*=}\n  "
+      "_files\n}\n_residua \"$@\"\n";
   return text;
 }
 

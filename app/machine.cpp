@@ -49,7 +49,8 @@ uint64_t cgroup_memory_limit() {
 }
 
 fs::path cache_folder() {
-  if (const char* xdg = std::getenv("XDG_CACHE_HOME"); xdg && *xdg) return fs::path(xdg) / "residua";
+  if (const char* xdg = std::getenv("XDG_CACHE_HOME"); xdg && *xdg)
+    return fs::path(xdg) / "residua";
   const char* home = std::getenv("HOME");
   return home && *home ? fs::path(home) / ".cache" / "residua" : fs::path();
 }
@@ -57,8 +58,8 @@ fs::path cache_folder() {
 // Writable itself, or creatable in its first existing ancestor.
 bool can_write(fs::path folder) {
   std::error_code ignored;
-  while (!folder.empty() && !fs::exists(folder, ignored) && folder.has_relative_path()) folder = folder.parent_path();
-  return !folder.empty() && access(folder.c_str(), W_OK | X_OK) == 0;
+  while (folder.has_relative_path() && !fs::exists(folder, ignored)) folder = folder.parent_path();
+  return fs::is_directory(folder, ignored) && access(folder.c_str(), W_OK | X_OK) == 0;
 }
 
 }  // namespace
@@ -71,7 +72,8 @@ Json cpu_facts() {
   features["avx512f"] = __builtin_cpu_supports("avx512f") != 0;
   features["avx512_vnni"] = __builtin_cpu_supports("avx512vnni") != 0;
   features["avx512_bf16"] = __builtin_cpu_supports("avx512bf16") != 0;
-  features["amx_bf16"] = proc_value("/proc/cpuinfo", "flags").find(" amx_bf16") != std::string::npos;
+  features["amx_bf16"] =
+      proc_value("/proc/cpuinfo", "flags").find(" amx_bf16") != std::string::npos;
 #endif
   return {{"model", proc_value("/proc/cpuinfo", "model name")},
           {"processors", std::thread::hardware_concurrency()},

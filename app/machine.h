@@ -5,9 +5,9 @@
 
 namespace residua::app {
 
-Json cpu_facts();      // model, processors, features: name -> bool
-Json thread_facts();   // count, reason
-Json memory_facts();   // total, available, cgroup limit (0: none), in bytes
-Json data_facts();     // folders that data sets are looked for in, and the writable cache
+Json cpu_facts();     // model, processors, features: name -> bool
+Json thread_facts();  // count, reason
+Json memory_facts();  // total, available, cgroup limit (0: none), in bytes
+Json data_facts();    // folders that data sets are looked for in, and the writable cache
 
 }  // namespace residua::app

@@ -60,7 +60,8 @@ int run(int argc, char** argv) {
   if (asked.command == "info") return commands.info(asked.info);
   if (asked.command == "data") return commands.data(asked.data);
   if (asked.command == "verify") return commands.verify(asked.verify);
-  throw Error(ErrorKind::internal, {.where = asked.command, .rule = "is declared but not carried out"});
+  throw Error(ErrorKind::internal,
+              {.where = asked.command, .rule = "is declared but not carried out"});
 }
 
 // Commands that have something to save (train) set handlers of their own.

@@ -23,8 +23,10 @@ ManualEntry entry_of(const CLI::Option& option) {
   for (const std::string& s : option.get_snames()) name += (name.empty() ? "-" : ", -") + s;
   for (const std::string& l : option.get_lnames()) name += (name.empty() ? "--" : ", --") + l;
   const std::string value = takes_value ? option.get_type_name() : "";
-  if (name.empty()) name = value.empty() ? option.get_single_name() : value;
-  else if (takes_value) name += " " + value;
+  if (name.empty())
+    name = value.empty() ? option.get_single_name() : value;
+  else if (takes_value)
+    name += " " + value;
   return {name, option.get_description() + default_of(option), value};
 }
 
@@ -39,8 +41,10 @@ std::string usage_of(const CLI::App& app, const ManualPage& page) {
     if (!option->get_positional()) continue;
     const std::string word = option->get_single_name();
     const std::string& value = option->get_type_name();
-    if (value.find('[') != std::string::npos || value.find("...") != std::string::npos) usage += " " + value;
-    else usage += option->get_required() ? " " + word : " [" + word + "]";
+    if (value.find('[') != std::string::npos || value.find("...") != std::string::npos)
+      usage += " " + value;
+    else
+      usage += option->get_required() ? " " + word : " [" + word + "]";
   }
   return usage;
 }
@@ -61,8 +65,10 @@ std::string section(std::string_view title, const std::vector<ManualEntry>& entr
   if (entries.empty()) return {};
   std::string text = fmt::format("\n{}\n", bold(title, colours));
   for (const ManualEntry& e : entries) {
-    if (e.name.size() > 26) text += fmt::format("  {}\n  {:<26} {}\n", e.name, "", e.help);
-    else text += fmt::format("  {:<26} {}\n", e.name, e.help);
+    if (e.name.size() > 26)
+      text += fmt::format("  {}\n  {:<26} {}\n", e.name, "", e.help);
+    else
+      text += fmt::format("  {:<26} {}\n", e.name, e.help);
   }
   return text;
 }
@@ -77,20 +83,23 @@ std::vector<ManualPage> manual_pages(const CLI::App& app) {
 }
 
 std::string help_page(const ManualPage& page, bool colours) {
-  std::string text = fmt::format("residua{}{}: {}\n\n{} {}\n", page.command.empty() ? "" : " ", page.command,
-                                 page.summary, bold("Usage:", colours), page.usage);
+  std::string text = fmt::format("residua{}{}: {}\n\n{} {}\n", page.command.empty() ? "" : " ",
+                                 page.command, page.summary, bold("Usage:", colours), page.usage);
   text += section("Commands", page.commands, colours);
   text += section("Arguments", page.arguments, colours);
   text += section("Options", page.options, colours);
   if (const std::string settings = settings_help(page.command); !settings.empty())
-    text += fmt::format("\n{}\n{}", bold("Settings (key=value, or in the TOML file)", colours), settings);
+    text += fmt::format("\n{}\n{}", bold("Settings (key=value, or in the TOML file)", colours),
+                        settings);
   if (!page.examples.empty()) {
     text += fmt::format("\n{}\n", bold("Examples", colours));
     for (const std::string& example : page.examples) text += fmt::format("  {}\n", example);
   }
   if (page.command.empty())
-    text += "\nExit status: 0 done, 2 an error that you can mend, 70 a bug in residua, 130 interrupted.\n"
-            "`residua COMMAND --help` explains a command, `residua help NAME` a model's options.\n";
+    text +=
+        "\nExit status: 0 done, 2 an error that you can mend, 70 a bug in residua, 130 "
+        "interrupted.\n"
+        "`residua COMMAND --help` explains a command, `residua help NAME` a model's options.\n";
   return text;
 }
 

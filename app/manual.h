@@ -1,6 +1,6 @@
 #pragma once
-// The command line's description as pages, and the pages in each form that is read: help, man page, Markdown and
-// shell completion.
+// The command line's description as pages, and the pages in each form that is read: help, man page,
+// Markdown and shell completion.
 
 #include <CLI/CLI.hpp>
 #include <string>

@@ -10,23 +10,31 @@ namespace residua::app {
 
 namespace {
 
-// A line of running text for troff: backslashes and leading dots are commands there, hyphens would be typographic.
+// A line of running text for troff: backslashes and leading dots are commands there, hyphens would
+// be typographic.
 std::string roff(std::string_view text) {
   std::string result;
   for (const char c : text) {
-    if (c == '\\') result += "\\e";
-    else if (c == '-') result += "\\-";
-    else if ((c == '.' || c == '\'') && (result.empty() || result.back() == '\n')) result += fmt::format("\\&{}", c);
-    else result += c;
+    if (c == '\\')
+      result += "\\e";
+    else if (c == '-')
+      result += "\\-";
+    else if ((c == '.' || c == '\'') && (result.empty() || result.back() == '\n'))
+      result += fmt::format("\\&{}", c);
+    else
+      result += c;
   }
   return result;
 }
 
 void add_man_entries(std::string& text, const std::vector<ManualEntry>& entries) {
-  for (const ManualEntry& e : entries) text += fmt::format(".TP\n\\fB{}\\fR\n{}\n", roff(e.name), roff(e.help));
+  for (const ManualEntry& e : entries)
+    text += fmt::format(".TP\n\\fB{}\\fR\n{}\n", roff(e.name), roff(e.help));
 }
 
-void add_man_verbatim(std::string& text, const std::string& lines) { text += ".nf\n" + roff(lines) + ".fi\n"; }
+void add_man_verbatim(std::string& text, const std::string& lines) {
+  text += ".nf\n" + roff(lines) + ".fi\n";
+}
 
 std::string examples_of(const ManualPage& page) {
   std::string lines;
@@ -34,31 +42,36 @@ std::string examples_of(const ManualPage& page) {
   return lines;
 }
 
-void add_markdown_entries(std::string& text, const char* title, const std::vector<ManualEntry>& entries) {
+void add_markdown_entries(std::string& text, const char* title,
+                          const std::vector<ManualEntry>& entries) {
   if (entries.empty()) return;
   text += fmt::format("\n| {} | |\n| --- | --- |\n", title);
   for (const ManualEntry& e : entries) {
     std::string name = e.name;
-    for (size_t bar = name.find('|'); bar != std::string::npos; bar = name.find('|', bar + 2)) name.insert(bar, "\\");
+    for (size_t bar = name.find('|'); bar != std::string::npos; bar = name.find('|', bar + 2))
+      name.insert(bar, "\\");
     text += fmt::format("| `{}` | {} |\n", name, e.help);
   }
 }
 
 constexpr char kExitStatus[] =
-    "0: done. 2: an error that the user can mend, in one sentence on stderr. 70: a bug in residua. 130: interrupted.";
+    "0: done. 2: an error that the user can mend, in one sentence on stderr. 70: a bug in residua. "
+    "130: interrupted.";
 
 }  // namespace
 
 std::string man_page(const std::vector<ManualPage>& pages) {
   const ManualPage& program = pages.front();
   std::string text = fmt::format(".TH RESIDUA 1 \"\" \"residua {}\" \"User Commands\"\n", kVersion);
-  text += fmt::format(".SH NAME\nresidua \\- {}\n.SH SYNOPSIS\n\\fB{}\\fR\n", roff(program.summary), roff(program.usage));
+  text += fmt::format(".SH NAME\nresidua \\- {}\n.SH SYNOPSIS\n\\fB{}\\fR\n", roff(program.summary),
+                      roff(program.usage));
   text += ".SH OPTIONS\n";
   add_man_entries(text, program.options);
   text += ".SH COMMANDS\n";
   for (size_t i = 1; i < pages.size(); ++i) {
     const ManualPage& page = pages[i];
-    text += fmt::format(".SS \"{}\"\n\\fB{}\\fR\n.PP\n{}\n", page.command, roff(page.usage), roff(page.summary));
+    text += fmt::format(".SS \"{}\"\n\\fB{}\\fR\n.PP\n{}\n", page.command, roff(page.usage),
+                        roff(page.summary));
     add_man_entries(text, page.arguments);
     add_man_entries(text, page.options);
     if (const std::string settings = settings_help(page.command); !settings.empty()) {
@@ -73,12 +86,15 @@ std::string man_page(const std::vector<ManualPage>& pages) {
 }
 
 std::string markdown_manual(const std::vector<ManualPage>& pages) {
-  std::string text = "# The command `residua`\n\nThis page is printed by `residua help --format markdown`.\n\n";
+  std::string text =
+      "# The command `residua`\n\nThis page is printed by `residua help --format markdown`.\n\n";
   text += fmt::format("`{}`\n", pages.front().usage);
   add_markdown_entries(text, "command", pages.front().commands);
   add_markdown_entries(text, "option", pages.front().options);
   text += fmt::format("\nExit status: {}\n", kExitStatus);
-  text += "With `--json` an error is also printed to stdout, as one JSON object with the key `error`.\n";
+  text +=
+      "With `--json` an error is also printed to stdout, as one JSON object with the key "
+      "`error`.\n";
   for (size_t i = 1; i < pages.size(); ++i) {
     const ManualPage& page = pages[i];
     text += fmt::format("\n## `residua {}`: {}\n\n`{}`\n", page.command, page.summary, page.usage);

@@ -1,5 +1,6 @@
 #pragma once
-// The key=value settings of a command, from the options description of the training library (which is free of libtorch).
+// The key=value settings of a command, from the options description of the training library (which
+// is free of libtorch).
 
 #include <string>
 #include <vector>

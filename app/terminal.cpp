@@ -19,7 +19,8 @@ namespace {
 
 void write_error_line(std::string_view lead, std::string_view message) {
   const bool colours = has_colours(STDERR_FILENO);
-  fmt::print(stderr, "{}{}{}: {}\n", colours ? "\033[1;31m" : "", lead, colours ? "\033[0m" : "", message);
+  fmt::print(stderr, "{}{}{}: {}\n", colours ? "\033[1;31m" : "", lead, colours ? "\033[0m" : "",
+             message);
 }
 
 Json error_to_json(ErrorKind kind, const ErrorText& text, std::string_view message, int status) {
@@ -41,7 +42,8 @@ Json error_to_json(ErrorKind kind, const ErrorText& text, std::string_view messa
 bool has_colours(int descriptor) {
   const char* no_colour = std::getenv("NO_COLOR");
   const char* term = std::getenv("TERM");
-  return (!no_colour || !*no_colour) && term && std::strcmp(term, "dumb") != 0 && isatty(descriptor);
+  return (!no_colour || !*no_colour) && term && std::strcmp(term, "dumb") != 0 &&
+         isatty(descriptor);
 }
 
 std::string bold(std::string_view text, bool colours) {
@@ -65,7 +67,8 @@ int report_error(const std::exception& error, bool json) {
   write_error_line("residua", message);
   if (status == 70)
     fmt::print(stderr,
-               "This is a bug in residua {}, not a mistake of yours. Please report the command and the line above.\n",
+               "This is a bug in residua {}, not a mistake of yours. Please report the command and "
+               "the line above.\n",
                kBuildVersion);
   if (json) {
     const Json object = error_to_json(kind, text, message, status);
@@ -77,8 +80,10 @@ int report_error(const std::exception& error, bool json) {
 void log_to_terminal() {
   set_log_sink([](LogLevel level, std::string_view message) {
     if (level == LogLevel::debug) return;
-    if (level == LogLevel::info) fmt::print(stderr, "{}\n", message);
-    else write_error_line(level == LogLevel::warning ? "residua: warning" : "residua: error", message);
+    if (level == LogLevel::info)
+      fmt::print(stderr, "{}\n", message);
+    else
+      write_error_line(level == LogLevel::warning ? "residua: warning" : "residua: error", message);
   });
 }
 

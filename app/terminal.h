@@ -7,7 +7,8 @@
 
 namespace residua::app {
 
-// A terminal that takes colours: a tty, TERM is not "dumb" and NO_COLOR is not set (https://no-color.org).
+// A terminal that takes colours: a tty, TERM is not "dumb" and NO_COLOR is not set
+// (https://no-color.org).
 bool has_colours(int descriptor);
 
 std::string bold(std::string_view text, bool colours);

@@ -15,7 +15,8 @@ namespace residua::app {
 
 namespace {
 
-// The files behind every BLAS that is loaded, with links resolved: the folder tells the variant on Debian
+// The files behind every BLAS that is loaded, with links resolved: the folder tells the variant on
+// Debian
 // (.../openblas-pthread/, .../openblas-openmp/).
 int collect_blas(dl_phdr_info* info, size_t, void* list) {
   const std::string path = info->dlpi_name;
