@@ -128,7 +128,7 @@ void save_checkpoint(const std::string& path, const CheckpointContent& content, 
   }
 }
 
-Checkpoint load_checkpoint(const std::string& path) {
+Checkpoint load_checkpoint(const std::string& path) try {
   if (!is_checkpoint(path))
     throw Error(ErrorKind::not_found,
                 {.where = path, .rule = "is not a checkpoint", .expected = "a folder with a manifest.json"});
@@ -145,6 +145,8 @@ Checkpoint load_checkpoint(const std::string& path) {
   if (!checkpoint.model || !checkpoint.optimizer)
     corrupt_checkpoint(manifest_path(path), "names no weights or no optimizer state");
   return checkpoint;
+} catch (const Json::exception&) {
+  corrupt_checkpoint(manifest_path(path), "the manifest lacks a part or has one of another type");
 }
 
 }  // namespace residua

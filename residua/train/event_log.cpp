@@ -21,6 +21,8 @@ Json JsonLinesLog::position() {
   return file_.size();
 }
 
-void JsonLinesLog::rewind(const Json& position) { file_.truncate(position.get<uint64_t>()); }
+void JsonLinesLog::rewind(const Json& position) {
+  file_.truncate(position.is_null() ? 0 : position.get<uint64_t>());
+}
 
 }  // namespace residua

@@ -52,7 +52,7 @@ class Recorder {
   virtual void record(const RunEvent& event) = 0;
   // Makes durable what was recorded and says how to return to this point; null when nothing is kept.
   virtual Json position() = 0;
-  // Forgets what was recorded after `position`.
+  // Forgets what was recorded after `position`; null: everything.
   virtual void rewind(const Json& position) = 0;
 };
 

@@ -7,6 +7,7 @@
 #include <memory>
 #include <utility>
 
+#include "residua/data/transform.h"
 #include "residua/train/metrics/running_mean.h"
 
 namespace torch::nn {
@@ -29,8 +30,6 @@ Network make_network(std::shared_ptr<M> module) {
   M* raw = module.get();
   return {std::move(module), [raw](const at::Tensor& x) { return raw->forward(x); }};
 }
-
-enum class Phase { train, evaluate };
 
 struct StepResult {
   at::Tensor loss;    // scalar, mean over the batch; carries the graph in Phase::train

@@ -97,7 +97,11 @@ std::string tensorboard_scalar_event(double wall_time, int64_t step, std::string
 }
 
 TensorBoardLog::TensorBoardLog(const std::string& path) : file_(path) {
-  if (file_.size() == 0) file_.append(tfrecord_frame(tensorboard_version_event(wall_time_now())));
+  if (file_.size() == 0) begin();
+}
+
+void TensorBoardLog::begin() {
+  file_.append(tfrecord_frame(tensorboard_version_event(wall_time_now())));
 }
 
 void TensorBoardLog::record(const RunEvent& event) {
@@ -120,6 +124,9 @@ Json TensorBoardLog::position() {
   return file_.size();
 }
 
-void TensorBoardLog::rewind(const Json& position) { file_.truncate(position.get<uint64_t>()); }
+void TensorBoardLog::rewind(const Json& position) {
+  file_.truncate(position.is_null() ? 0 : position.get<uint64_t>());
+  if (file_.size() == 0) begin();
+}
 
 }  // namespace residua

@@ -32,6 +32,8 @@ class TensorBoardLog final : public Recorder {
   void rewind(const Json& position) override;
 
  private:
+  void begin();
+
   AppendFile file_;
 };
 

@@ -1,5 +1,7 @@
 #include "residua/train/train_state.h"
 
+#include <cmath>
+
 namespace residua {
 
 Json TrainState::to_json() const {
@@ -23,7 +25,8 @@ TrainState TrainState::from_json(const Json& json) {
   s.step = json.at("step").get<int64_t>();
   s.epoch_means.load_state(json.at("epoch_means"));
   s.recent_means.load_state(json.at("recent_means"));
-  for (const auto& [name, value] : json.at("test").items()) s.test.push_back({name, value.get<double>()});
+  for (const auto& [name, value] : json.at("test").items())
+    s.test.push_back({name, value.is_null() ? std::nan("") : value.get<double>()});
   s.best_step = json.at("best_step").get<int64_t>();
   s.best_value = json.at("best_value").get<double>();
   s.seconds = json.at("seconds").get<double>();
