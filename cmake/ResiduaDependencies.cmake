@@ -21,15 +21,6 @@ target_link_libraries(residua_io_dependencies INTERFACE
   OpenSSL::Crypto CURL::libcurl PkgConfig::libzip PkgConfig::hwy)
 
 if(RESIDUA_TRAINING)
-<<<<<<< HEAD
-  find_package(Torch REQUIRED)
   find_package(OpenMP REQUIRED) # at::parallel_for is serial in files compiled without it
-  add_library(residua_torch INTERFACE)
-  target_link_libraries(residua_torch INTERFACE ${TORCH_LIBRARIES})
-  target_include_directories(residua_torch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
-  separate_arguments(torch_flags UNIX_COMMAND "${TORCH_CXX_FLAGS}")
-  target_compile_options(residua_torch INTERFACE ${torch_flags})
-=======
   include(ResiduaTorch)
->>>>>>> app
 endif()
