@@ -14,6 +14,7 @@ find_package(CURL REQUIRED)
 find_package(Protobuf REQUIRED)
 pkg_check_modules(libzip REQUIRED IMPORTED_TARGET libzip)
 pkg_check_modules(hwy REQUIRED IMPORTED_TARGET libhwy)
+pkg_check_modules(libarchive REQUIRED IMPORTED_TARGET libarchive)
 
 add_library(residua_io_dependencies INTERFACE)
 target_link_libraries(residua_io_dependencies INTERFACE
