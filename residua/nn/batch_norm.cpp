@@ -4,9 +4,36 @@
 #include <torch/torch.h>
 
 #include "residua/core/error.h"
+#include "residua/nn/batch_norm_fused.h"
 #include "residua/nn/observe.h"
 
 namespace residua {
+
+namespace {
+
+void check_batch_norm_input(const BatchNorm2d& bn, const at::Tensor& x,
+                            const at::Tensor& residual) {
+  const auto text = [](const at::Tensor& t) {
+    return fmt::format("{}", fmt::join(t.sizes(), " x "));
+  };
+  if (x.dim() != 4 || x.size(1) != bn.weight.size(0))
+    throw Error(ErrorKind::shape, {.where = "batch_norm",
+                                   .rule = "takes images with its number of channels",
+                                   .expected = fmt::format("N x {} x H x W", bn.weight.size(0)),
+                                   .received = text(x)});
+  if (residual.defined() && residual.sizes() != x.sizes())
+    throw Error(ErrorKind::shape, {.where = "batch_norm",
+                                   .rule = "the residual must have the input's size",
+                                   .expected = text(x),
+                                   .received = text(residual)});
+  if (bn.is_training() && x.numel() <= x.size(1))
+    throw Error(ErrorKind::shape, {.where = "batch_norm",
+                                   .rule = "training needs more than one value per channel",
+                                   .received = text(x),
+                                   .hint = "use a larger batch or larger images"});
+}
+
+}  // namespace
 
 BatchNorm2d::BatchNorm2d(int64_t channels, double eps_, double momentum_)
     : torch::nn::Module("BatchNorm2d"), eps(eps_), momentum(momentum_) {
@@ -25,18 +52,17 @@ void BatchNorm2d::pretty_print(std::ostream& stream) const {
 
 at::Tensor batch_norm_act(BatchNorm2d& bn, const at::Tensor& x, Act act,
                           const at::Tensor& residual) {
-  if (bn.is_training()) {
-    if (x.numel() == x.size(1))
-      throw Error(ErrorKind::shape, {.where = "batch_norm",
-                                     .rule = "training needs more than one value per channel",
-                                     .received = fmt::format("{}", fmt::join(x.sizes(), " x ")),
-                                     .hint = "use a larger batch or larger images"});
-    bn.num_batches_tracked.add_(1);
+  check_batch_norm_input(bn, x, residual);
+  if (bn.is_training()) bn.num_batches_tracked.add_(1);
+  at::Tensor y;
+  if (can_fuse_batch_norm(bn, x)) {
+    y = fused_batch_norm(bn, x, act, residual);
+  } else {
+    y = at::batch_norm(x, bn.weight, bn.bias, bn.running_mean, bn.running_var, bn.is_training(),
+                       bn.momentum, bn.eps, at::globalContext().userEnabledCuDNN());
+    if (residual.defined()) y = y + residual;
+    if (act == Act::relu) y = y.relu();
   }
-  at::Tensor y = at::batch_norm(x, bn.weight, bn.bias, bn.running_mean, bn.running_var,
-                                bn.is_training(), bn.momentum, bn.eps, false);
-  if (residual.defined()) y = y + residual;
-  if (act == Act::relu) y = y.relu();
   observe(bn, x, y);
   return y;
 }

@@ -4,8 +4,6 @@
 
 #include <torch/nn/module.h>
 
-#include <memory>
-
 namespace residua {
 
 enum class Act { none, relu };
@@ -23,7 +21,13 @@ class BatchNorm2d final : public torch::nn::Module {
   double eps, momentum;
 };
 
-// act(bn(x) + residual); `residual` may be undefined. x: [N, channels, H, W].
+// act(bn(x) + residual); `residual` may be undefined. x and residual: [N, channels, H, W]; the
+// result has the type and memory layout of x. Throws ErrorKind::shape for other sizes, and in
+// training for one value per channel.
+//
+// On the CPU, float32 and bfloat16 images in channels-last layout take two passes over memory
+// forwards and two backwards, with statistics and parameters in float32 and sums that do not depend
+// on the number of threads. Everything else is computed by libtorch's own operations.
 at::Tensor batch_norm_act(BatchNorm2d& bn, const at::Tensor& x, Act act,
                           const at::Tensor& residual = {});
 
