@@ -47,7 +47,7 @@ struct Report {
   std::vector<ReportSeries> series = {};
   std::vector<std::vector<int64_t>> confusion = {};  // [true][predicted] counts, square
   std::vector<ReportSample> samples = {};
-  std::vector<ReportSample> most_confused = {};
+  std::vector<ReportSample> most_confused = {};  // wrong answers, the surest first
 };
 
 // The complete page, under 5 MB: long series are thinned so that each interval keeps its least and

@@ -160,7 +160,7 @@ function environment() {
 header();
 curves();
 confusions();
-samples("samples", "Sample predictions", "Inputs of the test set with the most probable classes.", data.samples);
+samples("samples", "Sample predictions", "What the model answered, with its most probable classes.", data.samples);
 samples("most-confused", "Most confused", "Wrong answers that the model was most sure of.", data.most_confused);
 configuration();
 environment();
