@@ -14,6 +14,7 @@ find_package(CURL REQUIRED)
 find_package(Protobuf REQUIRED)
 pkg_check_modules(libzip REQUIRED IMPORTED_TARGET libzip)
 pkg_check_modules(hwy REQUIRED IMPORTED_TARGET libhwy)
+pkg_check_modules(libarchive REQUIRED IMPORTED_TARGET libarchive)
 
 add_library(residua_io_dependencies INTERFACE)
 target_link_libraries(residua_io_dependencies INTERFACE
@@ -21,5 +22,6 @@ target_link_libraries(residua_io_dependencies INTERFACE
   OpenSSL::Crypto CURL::libcurl PkgConfig::libzip PkgConfig::hwy)
 
 if(RESIDUA_TRAINING)
+  find_package(OpenMP REQUIRED) # at::parallel_for is serial in files compiled without it
   include(ResiduaTorch)
 endif()

@@ -1,5 +1,6 @@
 #pragma once
-// What every model can say and do, beyond being a torch::nn::Module with the reference's parameter names.
+// What every model can say and do, beyond being a torch::nn::Module with the reference's parameter
+// names.
 
 #include <torch/nn/module.h>
 
@@ -14,17 +15,17 @@ namespace residua {
 
 // One level of a feature pyramid.
 struct FeatureLevel {
-  std::string name;       // the module whose output it is, e.g. "layer3"
+  std::string name;  // the module whose output it is, e.g. "layer3"
   int64_t channels = 0;
   int64_t reduction = 1;  // input size over the level's size
 };
 
 // Published weights and how their images were prepared.
 struct WeightsInfo {
-  std::string url, sha256, licence;
+  std::string url = {}, sha256 = {}, licence = {};
   int64_t input_size = 224;
   double crop_fraction = 0.875;
-  std::vector<double> mean, stddev;
+  std::vector<double> mean = {}, stddev = {};
 };
 
 struct ModelInfo {
@@ -32,14 +33,15 @@ struct ModelInfo {
   int64_t in_channels = 3;
   int64_t input_height = 224, input_width = 224;  // what the model was designed for
   int64_t min_input = 1;                          // smallest height and width it can take
-  std::string classifier;                         // name of the last layer, e.g. "fc"
-  std::vector<FeatureLevel> levels;
-  std::vector<WeightsInfo> weights;
+  std::string classifier = {};                    // name of the last layer, e.g. "fc"
+  std::vector<FeatureLevel> levels = {};
+  std::vector<WeightsInfo> weights = {};
 };
 
 class Model : public torch::nn::Module {
  public:
-  // Images [N, in_channels, H, W] to logits [N, num_classes]. Throws ErrorKind::shape with the sizes it can take.
+  // Images [N, in_channels, H, W] to logits [N, num_classes]. Throws ErrorKind::shape with the
+  // sizes it can take.
   virtual at::Tensor forward(at::Tensor x) = 0;
   // The outputs of info().levels, finest first.
   virtual std::vector<at::Tensor> features(at::Tensor x) = 0;
@@ -47,8 +49,13 @@ class Model : public torch::nn::Module {
   virtual void reset_classifier(int64_t num_classes, Random random) = 0;
 
   const ModelInfo& info() const { return info_; }
+  void set_weights(std::vector<WeightsInfo> weights) { info_.weights = std::move(weights); }
 
  protected:
+  // Throws ErrorKind::shape unless x is a floating-point [N, in_channels, H, W] with H and W at
+  // least min_input.
+  void check_input(const at::Tensor& x) const;
+
   ModelInfo info_;
 };
 

@@ -1,6 +1,6 @@
 #pragma once
-// Every Residua layer reports what it computed to the observers that are alive on its thread: layer tables, cost
-// counting and the search for the first non-finite output need no change to a model.
+// Every Residua layer reports what it computed to the observers that are alive on its thread: layer
+// tables, cost counting and the search for the first non-finite output need no change to a model.
 
 #include <ATen/core/Tensor.h>
 
@@ -15,7 +15,8 @@ namespace residua {
 // While it lives, `callback` is called after each layer's forward on this thread.
 class ForwardObserver {
  public:
-  using Callback = std::function<void(const torch::nn::Module& layer, const at::Tensor& input, const at::Tensor& output)>;
+  using Callback = std::function<void(const torch::nn::Module& layer, const at::Tensor& input,
+                                      const at::Tensor& output)>;
   explicit ForwardObserver(Callback callback);
   ~ForwardObserver();
   ForwardObserver(const ForwardObserver&) = delete;

@@ -27,8 +27,9 @@ at::Tensor to_tensor(const TensorData& data);
 TensorView to_view(const std::string& name, const at::Tensor& tensor);
 
 struct LoadOptions {
-  bool strict = true;                   // any difference is an error; otherwise what fits is loaded and the rest reported
-  std::vector<std::string> ignore;     // shell patterns of names that may be missing or unexpected
+  bool strict =
+      true;  // any difference is an error; otherwise what fits is loaded and the rest reported
+  std::vector<std::string> ignore;  // shell patterns of names that may be missing or unexpected
 };
 
 struct LoadReport {
@@ -45,9 +46,11 @@ struct LoadReport {
   std::string text() const;  // for people, several lines
 };
 
-// Copies the file's tensors into the module. With `strict` any difference throws (ErrorKind::shape or not_found) and
-// leaves the module as it was.
-LoadReport load_weights(torch::nn::Module& module, const TensorFile& file, const LoadOptions& options = {});
+// Copies the file's tensors into the module, converted to its types and devices. With `strict` any difference throws (ErrorKind::shape
+// or not_found) and leaves the module as it was. The counters
+// `num_batches_tracked` may be missing, as in files of before PyTorch 0.4.1.
+LoadReport load_weights(torch::nn::Module& module, const TensorFile& file,
+                        const LoadOptions& options = {});
 
 // Atomic safetensors file of `state_dict(module)`.
 void save_weights(const std::string& path, const torch::nn::Module& module,

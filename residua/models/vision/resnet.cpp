@@ -1,0 +1,170 @@
+#include "residua/models/vision/resnet.h"
+
+#include <fmt/format.h>
+#include <torch/torch.h>
+
+#include "residua/core/error.h"
+#include "residua/models/classifier.h"
+
+namespace residua {
+
+void ResNetOptions::fields(Fields& f) {
+  f.add("block", block, "kind of residual block");
+  f.add("layers", layers, "blocks in each stage", {.min = 1});
+  f.add("width", width,
+        "channels of the stem and inner channels of the first stage; doubled at each further stage",
+        {.min = 1});
+  f.add("num_classes", num_classes, "size of the output", {.min = 1});
+  f.add("in_channels", in_channels, "channels of the images", {.min = 1});
+  f.add("groups", groups, "groups of the bottleneck's 3x3 convolution", {.min = 1});
+  f.add("width_per_group", width_per_group,
+        "inner channels of the bottleneck are planes * this / 64 * groups", {.min = 1});
+  f.add("stride_in_1x1", stride_in_1x1,
+        "stride in the bottleneck's first convolution, as in the paper");
+  f.add("shortcut", shortcut,
+        "A: subsampling and zero channels, B: projection where the shape changes, C: everywhere");
+  f.add("connection", connection,
+        "identity: residual network, none: plain network of the same layers");
+  f.add("zero_init_residual", zero_init_residual, "begin with every residual branch at zero");
+  f.add("init", init, "distribution of the first weights");
+}
+
+ResNet::ResNet(const ResNetOptions& options, const Random& random) : options_(options) {
+  const ResNetOptions& o = options_;
+  if (o.layers.empty() || o.layers.size() > 8)
+    throw Error(ErrorKind::invalid_argument,
+                {.where = "model.layers",
+                 .rule = "names the blocks of 1 to 8 stages",
+                 .received = fmt::format("{} stages", o.layers.size())});
+  info_ = {.num_classes = o.num_classes, .in_channels = o.in_channels, .classifier = "fc"};
+  conv1_ = register_module(
+      "conv1", conv2d(o.in_channels, o.width, 7, {.stride = 2, .padding = 3, .init = o.init},
+                      random.split("conv1")));
+  bn1_ = register_module("bn1", std::make_shared<BatchNorm2d>(o.width));
+  maxpool_ = register_module("maxpool", std::make_shared<MaxPool2d>(3, 2, 1));
+  int64_t channels = o.width;
+  for (size_t s = 0; s < o.layers.size(); ++s) {
+    const std::string name = fmt::format("layer{}", s + 1);
+    const ResidualBlockOptions first{.in = channels,
+                                     .planes = o.width << s,
+                                     .stride = s == 0 ? 1 : 2,
+                                     .groups = o.groups,
+                                     .width_per_group = o.width_per_group,
+                                     .stride_in_1x1 = o.stride_in_1x1,
+                                     .shortcut = o.shortcut,
+                                     .connection = o.connection,
+                                     .zero_init_residual = o.zero_init_residual,
+                                     .init = o.init};
+    stages_.push_back(register_module(
+        name, std::make_shared<Stage>(o.block, o.layers[s], first, random.split(name))));
+    channels = block_channels(o.block, o.width << s);
+    info_.levels.push_back({name, channels, int64_t{4} << s});
+  }
+  avgpool_ = register_module("avgpool", std::make_shared<GlobalAveragePool>());
+  fc_ =
+      register_module("fc", linear(channels, o.num_classes, {.init = o.init}, random.split("fc")));
+}
+
+at::Tensor ResNet::stem(const at::Tensor& x) {
+  check_input(x);
+  return maxpool_->forward(batch_norm_act(*bn1_, conv1_->forward(x), Act::relu));
+}
+
+at::Tensor ResNet::forward(at::Tensor x) {
+  x = stem(x);
+  for (const auto& stage : stages_) x = stage->forward(x);
+  return fc_->forward(avgpool_->forward(x));
+}
+
+std::vector<at::Tensor> ResNet::features(at::Tensor x) {
+  x = stem(x);
+  std::vector<at::Tensor> levels;
+  for (const auto& stage : stages_) levels.push_back(x = stage->forward(x));
+  return levels;
+}
+
+void ResNet::reset_classifier(int64_t num_classes, Random random) {
+  fc_ = replace_module("fc", fresh_classifier(*fc_, num_classes, random));
+  info_.num_classes = options_.num_classes = num_classes;
+}
+
+// --- the table of models
+// -----------------------------------------------------------------------------------
+
+namespace {
+
+struct ResNetEntry {
+  const char* name;
+  const char* help;
+  const char* paper;
+  ResNetOptions options;
+  std::vector<const char*> weights;  // files of torchvision: IMAGENET1K_V1, then IMAGENET1K_V2
+};
+
+std::vector<ResNetEntry> resnet_table() {
+  constexpr auto basic = BlockKind::basic, bottleneck = BlockKind::bottleneck;
+  return {
+      {"resnet18",
+       "ResNet-18",
+       "resnet",
+       {.block = basic, .layers = {2, 2, 2, 2}},
+       {"resnet18-f37072fd"}},
+      {"resnet34",
+       "ResNet-34",
+       "resnet",
+       {.block = basic, .layers = {3, 4, 6, 3}},
+       {"resnet34-b627a593"}},
+      {"resnet50",
+       "ResNet-50",
+       "resnet",
+       {.block = bottleneck, .layers = {3, 4, 6, 3}},
+       {"resnet50-0676ba61", "resnet50-11ad3fa6"}},
+      {"resnet101",
+       "ResNet-101",
+       "resnet",
+       {.block = bottleneck, .layers = {3, 4, 23, 3}},
+       {"resnet101-63fe2227", "resnet101-cd907fc2"}},
+      {"resnet152",
+       "ResNet-152",
+       "resnet",
+       {.block = bottleneck, .layers = {3, 8, 36, 3}},
+       {"resnet152-394f9c45", "resnet152-f82ba261"}},
+      {"resnext50_32x4d",
+       "ResNeXt-50, 32 groups of 4 channels",
+       "resnext",
+       {.block = bottleneck, .layers = {3, 4, 6, 3}, .groups = 32, .width_per_group = 4},
+       {"resnext50_32x4d-7cdf4587", "resnext50_32x4d-1a0047aa"}},
+      {"wide_resnet50_2",
+       "ResNet-50 with bottlenecks twice as wide",
+       "wide-resnet",
+       {.block = bottleneck, .layers = {3, 4, 6, 3}, .width_per_group = 128},
+       {"wide_resnet50_2-95faca4d", "wide_resnet50_2-9ba9bcbd"}},
+  };
+}
+
+std::vector<WeightsInfo> torchvision_weights(const std::vector<const char*>& files) {
+  std::vector<WeightsInfo> weights;
+  for (const char* file : files)
+    weights.push_back(
+        {.url = fmt::format("https://download.pytorch.org/models/{}.pth", file),
+         .licence = "BSD-3-Clause",
+         .crop_fraction = weights.empty() ? 224.0 / 256 : 224.0 / 232,  // V2 resizes to 232
+         .mean = {0.485, 0.456, 0.406},
+         .stddev = {0.229, 0.224, 0.225}});
+  return weights;
+}
+
+}  // namespace
+
+void add_resnets(Registry<Model, Random>& models) {
+  for (const ResNetEntry& entry : resnet_table())
+    models.add<ResNetOptions>({entry.name, entry.help, entry.paper}, entry.options,
+                              [entry](const ResNetOptions& o, const Random& random) {
+                                auto model = std::make_shared<ResNet>(o, random);
+                                if (same_architecture(o, entry.options))
+                                  model->set_weights(torchvision_weights(entry.weights));
+                                return model;
+                              });
+}
+
+}  // namespace residua
