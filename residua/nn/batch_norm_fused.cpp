@@ -199,8 +199,9 @@ BatchNormGradients batch_norm_backward(const BatchNormSaved& saved, const at::Te
 class FusedBatchNorm : public torch::autograd::Function<FusedBatchNorm> {
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight,
-                            const at::Tensor& bias, const at::Tensor& residual, BatchNorm2d* bn,
-                            bool relu) {
+                            const at::Tensor& bias, const c10::optional<at::Tensor>& added,
+                            BatchNorm2d* bn, bool relu) {
+    const at::Tensor residual = added.value_or(at::Tensor());
     const int64_t c = x.size(1);
     const at::Tensor mean = empty_floats(c), inverse_std = empty_floats(c), scale = empty_floats(c),
                      shift = empty_floats(c);
@@ -264,7 +265,8 @@ at::Tensor fused_batch_norm(BatchNorm2d& bn, const at::Tensor& x, Act act,
   const at::Tensor added =
       residual.defined() ? residual.to(x.scalar_type()).contiguous(kLast) : residual;
   if (!bn.is_training()) return evaluate_fused(bn, x, added, relu);
-  return FusedBatchNorm::apply(x, bn.weight, bn.bias, added, &bn, relu);
+  const auto maybe_added = added.defined() ? c10::make_optional(added) : c10::nullopt;
+  return FusedBatchNorm::apply(x, bn.weight, bn.bias, maybe_added, &bn, relu);
 }
 
 }  // namespace residua

@@ -88,13 +88,12 @@ class OneCycleSchedule final : public Schedule {
     // The turning points are steps, so that the first step has the first factor and the last step
     // the last one.
     const double last = static_cast<double>(total_steps - 1);
-    const double peak = options_.pct_start * static_cast<double>(total_steps) - 1;
+    const double peak = std::max(options_.pct_start * static_cast<double>(total_steps) - 1, 0.0);
     const double at = std::clamp(static_cast<double>(step), 0.0, std::max(last, 0.0));
     const double first = 1 / options_.div, end = first / options_.final_div;
     const auto slope = options_.anneal == Anneal::cosine ? half_cosine : straight;
-    if (at <= peak && peak > 0) return slope(first, 1, at / peak);
-    return last > peak ? slope(1, end, (at - std::max(peak, 0.0)) / (last - std::max(peak, 0.0)))
-                       : 1;
+    if (at < peak) return slope(first, 1, at / peak);
+    return last > peak ? slope(1, end, (at - peak) / (last - peak)) : 1;
   }
 
  private:

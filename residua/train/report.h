@@ -34,7 +34,7 @@ struct ReportSample {
   Image image;  // large ones are shown as thumbnails
   int64_t label = -1;
   int64_t predicted = -1;
-  std::vector<std::pair<int64_t, double>> top;  // class and probability in [0, 1], best first
+  std::vector<std::pair<int64_t, double>> top = {};  // class and probability in [0, 1], best first
 };
 
 struct Report {
@@ -47,7 +47,7 @@ struct Report {
   std::vector<ReportSeries> series = {};
   std::vector<std::vector<int64_t>> confusion = {};  // [true][predicted] counts, square
   std::vector<ReportSample> samples = {};
-  std::vector<ReportSample> most_confused = {};
+  std::vector<ReportSample> most_confused = {};  // wrong answers, the surest first
 };
 
 // The complete page, under 5 MB: long series are thinned so that each interval keeps its least and

@@ -75,7 +75,8 @@ async function use(page) {
     if (await button.isVisible()) await button.click();
   const matrix = page.locator(".matrix-plot canvas");
   if (await matrix.count()) {
-    await matrix.hover();
+    const { width, height } = await matrix.boundingBox();
+    await matrix.hover({ position: { x: width - 8, y: height - 8 } });
     if (!(await page.locator(".tip").isVisible())) return ["the confusion matrix says nothing under the pointer"];
     await matrix.focus();
     await matrix.press("ArrowRight");
@@ -87,6 +88,7 @@ async function use(page) {
 async function checkView(browser, path, view, shots) {
   const { name, width, height, ...options } = view;
   const context = await browser.newContext({ viewport: { width, height }, ...options });
+  context.setDefaultTimeout(120_000);  // a loaded machine is slow, not wrong
   const page = await context.newPage();
   const findings = [], url = pathToFileURL(resolve(path)).href;
   page.on("console", (message) => findings.push(`console ${message.type()}: ${message.text()}`));
@@ -112,7 +114,7 @@ async function checkView(browser, path, view, shots) {
   if (colours < 16) findings.push(`the view is blank: ${colours} colours`);
   if ((view.colorScheme === "dark") !== brightness < 0.5) findings.push(`brightness ${brightness.toFixed(2)} in the ${view.colorScheme} scheme`);
   if (shots) await page.screenshot({ fullPage: true, path: join(shots, `${basename(path, ".html")}-${name}.png`) });
-  findings.push(...(await use(page)));
+  if (view.colorScheme === "light") findings.push(...(await use(page)));
   await page.emulateMedia({ media: "print" });
   await page.waitForTimeout(50);
   await context.close();
@@ -135,7 +137,7 @@ const breakages = [
   ["a foreign script behind the policy", (html) => html.replace("</body>", "<script src='http://127.0.0.1:9/x.js'></script></body>"), /console error/],
   ["a blank page", () => "<!doctype html><title>x</title>", /the view is blank/],
   ["wiped canvases", (html) => html.replace("</body>", "<script>setTimeout(() => document.querySelectorAll('canvas').forEach((c) => { c.width = c.width; }), 200)</script></body>"), /blank canvas/],
-  ["a script that draws nothing", (html) => html.replace("lineChart({", "lineChart_({"), /exception|no canvas/],
+  ["a script that draws nothing", (html) => html.replace("function lineChart(", "function otherChart("), /exception: lineChart/],
   ["too wide a page", (html) => html.replace("</body>", "<div style='width: 3000px'>.</div></body>"), /wider than the window/],
   ["no dark scheme", (html) => html.replaceAll("prefers-color-scheme: dark", "prefers-color-scheme: none"), /dark scheme/],
 ];
@@ -146,7 +148,7 @@ async function selfTest(browser, path) {
     for (const [name, breakPage, expected] of breakages) {
       const broken = join(folder, "broken.html");
       writeFileSync(broken, breakPage(html));
-      const findings = await check(browser, [broken], null, [views[1]]);
+      const findings = await check(browser, [broken], null, [views[name.includes("dark") ? 1 : 0]]);
       if (!findings.some((finding) => expected.test(finding))) missed.push(`not noticed: ${name}; found: ${findings.join("; ") || "nothing"}`);
     }
   } finally {

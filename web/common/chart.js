@@ -58,8 +58,8 @@ function lineChart({ title, label, series, smoothing = 0, height = 240 }) {
       const isFaint = smoothing > 0 && isNoisy(s);
       const dash = i >= 6 ? [6, 4] : undefined;
       return [
-        { label: s.name, stroke: stroke(isFaint ? "40" : ""), width: isFaint ? 1 : 1.75, points, dash, show: shown[i] },
-        { label: `${s.name}, smoothed`, stroke: stroke(""), width: 2, points: { show: false }, dash, show: shown[i] },
+        { label: s.name, stroke: stroke(isFaint ? "40" : ""), width: isFaint ? 1 : 1.75, pxAlign: 0, points, dash, show: shown[i] },
+        { label: `${s.name}, smoothed`, stroke: stroke(""), width: 2, pxAlign: 0, points: { show: false }, dash, show: shown[i] },
       ];
     });
   }
@@ -72,8 +72,8 @@ function lineChart({ title, label, series, smoothing = 0, height = 240 }) {
     u = new uPlot({
       width: Math.floor(plot.clientWidth), height, legend: { show: false },
       scales: { x: { time: false }, y: { distr: log ? 3 : 1 } },
-      axes: [{ ...axis(34), space: 60 }, { ...axis(54), space: 36 }],
-      cursor: { y: false, sync: { key: label }, drag: { x: true, y: false, dist: 4 }, points: { size: 7 } },
+      axes: [{ ...axis(24), space: 60 }, { ...axis(54), space: 36 }],
+      cursor: { y: false, sync: { key: label }, drag: { x: true, y: false, dist: 4 }, points: { size: 7, fill: (_, i) => colour(`--series-${((i - 1) >> 1) % 6}`) } },
       series: [{}, ...lines()], hooks: { setCursor: [writeKeys] },
     }, data, plot);
     writeKeys();
@@ -135,7 +135,7 @@ function lineChart({ title, label, series, smoothing = 0, height = 240 }) {
     act();
   };
 
-  const setRange = (min, max) => u?.setScale("x", { min, max });
+  const setRange = (min, max) => u && max > min && u.setScale("x", { min, max });
   charts.push({ setRange, showAll: () => u && setRange(...range()) });
   new ResizeObserver(() => {
     const width = Math.floor(plot.clientWidth);

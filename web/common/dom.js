@@ -17,12 +17,13 @@ const colour = (name) => getComputedStyle(document.documentElement).getPropertyV
 const grouped = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 4 });
 
-// Four significant digits; whole numbers in full.
+// Four significant digits or, where that is more, the whole number.
 function numberText(value) {
   if (typeof value !== "number") return value === null || value === undefined ? "–" : String(value);
   const size = Math.abs(value);
   if (Number.isInteger(value) && size < 1e15) return grouped.format(value);
-  if (size >= 1e5) return compact.format(value);
+  if (size >= 1e9) return compact.format(value);
+  if (size >= 1e3) return grouped.format(value);
   if (size < 1e-3) return value.toExponential(2).replace("-", "\u2212");
   return value.toPrecision(4);
 }

@@ -11,6 +11,7 @@ function confusionMatrix(confusion, className) {
     counts.set(row * side + column, count);
     drawn.push({ row, column, count, share: count / rowTotal[row] });
   }
+  // Drawn later is seen where cells are smaller than a pixel: the right ones first, then ever greater confusions.
   drawn.sort((a, b) => (a.row === a.column ? 0 : a.share) - (b.row === b.column ? 0 : b.share) || a.share - b.share);
   const name = (i) => (block === 1 ? className(i) : `${className(i * block)} … ${className(Math.min((i + 1) * block, confusion.size) - 1)}`);
 
@@ -31,7 +32,7 @@ function confusionMatrix(confusion, className) {
     const names = isNamed ? Array.from({ length: side }, (_, i) => context.measureText(name(i)).width) : [];
     const room = isNamed ? Math.min(Math.max(...names), width * 0.24, 110) : 0;
     left = 22 + room + 6;
-    cell = Math.min((width - left - 1) / side, 56);
+    cell = Math.min((width - left - 1) / side, 72);
     if (isNamed) cell = Math.floor(cell);
     const isUpright = isNamed && Math.max(...names) > cell - 4;
     top = 22 + (isNamed ? (isUpright ? Math.min(room, 90) : 12) : 0) + 6;
@@ -56,9 +57,9 @@ function confusionMatrix(confusion, className) {
 
   function drawCells(context) {
     context.fillStyle = colour("--heat-low");
-    context.fillRect(left, top, side * cell, side * cell);
-    const gap = cell >= 8 ? 1 : 0, least = 1.5 / devicePixelRatio;
-    const size = Math.max(cell - gap, least);
+    const gap = cell >= 8 ? 1 : 0, size = Math.max(cell - gap, 1.5 / devicePixelRatio);
+    if (gap === 0) context.fillRect(left, top, side * cell, side * cell);
+    else for (let k = 0; k < side * side; ++k) context.fillRect(left + (k % side) * cell, top + Math.floor(k / side) * cell, size, size);
     context.textAlign = "center";
     context.font = `${Math.min(13, Math.max(9, cell * 0.34))}px ${colour("--sans")}`;
     const right = colour("--heat-right"), wrong = colour("--heat-wrong"), ink = colour("--ink"), inverse = colour("--card");
@@ -125,8 +126,8 @@ function confusionMatrix(confusion, className) {
     draw();
     if (!at) return;
     const count = counts.get(at.row * side + at.column) ?? 0;
-    tip.replaceChildren(el("b", {}, `${name(at.row)} → ${name(at.column)}`),
-      `${numberText(count)} of ${numberText(rowTotal[at.row])} (${percentText(count / rowTotal[at.row])})`);
+    const pair = side < confusion.size ? [name(at.row), `→ ${name(at.column)}`] : [`${name(at.row)} → ${name(at.column)}`];
+    tip.replaceChildren(...pair.map((text) => el("b", {}, text)), `${numberText(count)} of ${numberText(rowTotal[at.row])} (${percentText(count / rowTotal[at.row])})`);
     const x = left + (at.column + 0.5) * cell;
     tip.style.left = `${Math.min(Math.max(x, tip.offsetWidth / 2), Math.max(plot.clientWidth - tip.offsetWidth / 2, 0))}px`;
     const isHigh = at.row * cell + top < tip.offsetHeight + 12;

@@ -4,7 +4,7 @@ const className = (i) => data.classes[i] ?? (i >= 0 ? `class ${i}` : "unknown");
 
 function section(id, title, note, ...content) {
   const heading = el("h2", { id: `${id}-title` }, title);
-  const head = el("div", { class: "section-head" }, heading, note ? el("p", { class: "soft" }, note) : null);
+  const head = el("div", { class: "section-head" }, heading, note ? el("p", { class: `soft ${id}-note` }, note) : null);
   document.getElementById("nav").append(el("a", { href: `#${id}` }, title));
   document.getElementById("content").append(el("section", { id, "aria-labelledby": `${id}-title` }, head, ...content));
   return head;
@@ -23,7 +23,7 @@ function splitName(name) {
 }
 
 function seriesNote({ points, gaps, x }) {
-  const thinned = points > x.length ? `least and greatest of ${numberText(points)}` : null;
+  const thinned = points > x.length ? `extremes of ${numberText(points)} points` : null;
   return [gaps ? `${numberText(gaps)} not finite` : null, thinned].filter(Boolean).join(", ") || null;
 }
 
@@ -97,13 +97,13 @@ function confusions() {
   const total = rows.reduce((a, b) => a + b, 0), right = correct.reduce((a, b) => a + b, 0);
   const list = el("table", {}, el("thead", {}, el("tr", {}, ["True → predicted", "Count", "Of true"].map((text) => el("th", { scope: "col" }, text)))),
     el("tbody", {}, worst.map(([t, p, n]) => el("tr", {}, el("th", { scope: "row" }, `${className(t)} → ${className(p)}`), el("td", {}, numberText(n)), el("td", {}, percentText(n / rows[t]))))));
-  const blocks = block > 1 ? ` Each cell sums ${block} × ${block} classes.` : "";
+  const blocks = block > 1 ? ` Each cell sums ${block} × ${block} classes, so that blue holds confusions of neighbours too.` : "";
   section("confusion", "Confusion", `${numberText(right)} of ${numberText(total)} right (${percentText(right / total)}). Colour is the share of the true class: blue right, orange wrong.${blocks}`,
     el("div", { class: "matrix" }, el("div", { class: "card" }, confusionMatrix(data.confusion, className)),
       el("div", { class: "card" }, el("h3", {}, "Most frequent confusions"), worst.length ? el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Most frequent confusions" }, list) : el("p", { class: "soft" }, "None."))));
 
   const ratio = (a, b) => (b > 0 ? a / b : NaN);
-  const share = (i, value) => [el("span", { class: "bar", style: `--share: ${100 * (value || 0)}%` }), percentText(value)];
+  const share = (i, value) => [el("span", { class: "bar", style: `--share: ${100 * (value || 0)}%` }), el("span", { class: "share" }, percentText(value))];
   section("classes", "Classes", null, sortableTable("Precision and recall of each class", size, [
     { title: "Class", value: (i) => i, text: (i) => className(i) },
     { title: "Precision", value: (i) => ratio(correct[i], columns[i]), text: share },
@@ -160,7 +160,7 @@ function environment() {
 header();
 curves();
 confusions();
-samples("samples", "Sample predictions", "Inputs of the test set with the most probable classes.", data.samples);
+samples("samples", "Sample predictions", "What the model answered, with its most probable classes.", data.samples);
 samples("most-confused", "Most confused", "Wrong answers that the model was most sure of.", data.most_confused);
 configuration();
 environment();
