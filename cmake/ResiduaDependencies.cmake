@@ -14,6 +14,7 @@ find_package(CURL REQUIRED)
 find_package(Protobuf REQUIRED)
 pkg_check_modules(libzip REQUIRED IMPORTED_TARGET libzip)
 pkg_check_modules(hwy REQUIRED IMPORTED_TARGET libhwy)
+pkg_check_modules(libarchive REQUIRED IMPORTED_TARGET libarchive)
 
 add_library(residua_io_dependencies INTERFACE)
 target_link_libraries(residua_io_dependencies INTERFACE
@@ -21,11 +22,6 @@ target_link_libraries(residua_io_dependencies INTERFACE
   OpenSSL::Crypto CURL::libcurl PkgConfig::libzip PkgConfig::hwy)
 
 if(RESIDUA_TRAINING)
-  find_package(Torch REQUIRED)
   find_package(OpenMP REQUIRED) # at::parallel_for is serial in files compiled without it
-  add_library(residua_torch INTERFACE)
-  target_link_libraries(residua_torch INTERFACE ${TORCH_LIBRARIES})
-  target_include_directories(residua_torch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
-  separate_arguments(torch_flags UNIX_COMMAND "${TORCH_CXX_FLAGS}")
-  target_compile_options(residua_torch INTERFACE ${torch_flags})
+  include(ResiduaTorch)
 endif()

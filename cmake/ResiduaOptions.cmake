@@ -16,9 +16,12 @@ target_compile_features(residua_settings INTERFACE cxx_std_20)
 target_include_directories(residua_settings INTERFACE $<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}>
                                                       $<BUILD_INTERFACE:${CMAKE_BINARY_DIR}/generated>
                                                       $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
-target_compile_options(residua_settings INTERFACE $<BUILD_INTERFACE:-Wall;-Wextra;-Werror>
-                                                       # GCC 12 sees overlaps in std::string that are not there (its bug 105651).
-                                                       $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
+# Our warnings are errors for us, not for a project that adds this one as a folder.
+add_library(residua_warnings INTERFACE)
+target_compile_options(residua_warnings INTERFACE -Wall -Wextra -Werror
+  # GCC 12 sees overlaps in std::string that are not there (its bug 105651).
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
+add_link_options(LINKER:--as-needed)
 if(RESIDUA_SANITIZE)
   add_compile_options(-fsanitize=${RESIDUA_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
   add_link_options(-fsanitize=${RESIDUA_SANITIZE})

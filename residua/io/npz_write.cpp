@@ -93,6 +93,7 @@ std::string end_records(uint64_t count, uint64_t begin, uint64_t size) {
 }
 
 uint32_t checksum(uint32_t crc, std::span<const std::byte> bytes) {
+  if (bytes.empty()) return crc;  // zlib takes a null pointer as a wish to start anew
   return static_cast<uint32_t>(
       crc32_z(crc, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
 }

@@ -1,0 +1,275 @@
+#include "app/command_line.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "app/version.h"
+#include "residua/core/error.h"
+
+namespace residua::app {
+
+namespace {
+
+constexpr char kOverrides[] = "key=value";
+constexpr char kNearest[] = "\ndid you mean";  // begins the hint inside a validator's message
+
+// The choices are the value's name in help and what completion offers.
+CLI::Option* one_of(CLI::Option* option, const std::vector<std::string>& names) {
+  option->type_name(fmt::format("{}", fmt::join(names, "|")));
+  return option->check([names](const std::string& value) -> std::string {
+    if (std::find(names.begin(), names.end(), value) != names.end()) return {};
+    const std::string hint = nearest_names_hint(value, names);
+    return fmt::format("'{}' is not one of {}{}{}", value, fmt::join(names, ", "),
+                       hint.empty() ? "" : "\n", hint);
+  });
+}
+
+CLI::Option* in_range(CLI::Option* option, int64_t min, int64_t max) {
+  return option->check(CLI::Range(min, max).description(""));
+}
+
+CLI::App* add_command(CLI::App& app, const char* name, const char* summary, const char* examples) {
+  CLI::App* command = app.add_subcommand(name, summary);
+  command->set_help_flag("-h,--help", "show this help");
+  command->footer(examples);
+  command->allow_extras();
+  return command;
+}
+
+void add_json(CLI::App* command, bool& json, const char* help = "print JSON instead of text") {
+  command->add_flag("--json", json, help);
+}
+
+void add_train(CLI::App& app, TrainArguments& a, std::vector<std::string>& words) {
+  auto* c = add_command(app, "train", "train a model",
+                        "residua train model=resnet20 data=cifar10 optim.lr=0.1\n"
+                        "residua train experiment.toml seed=3 --dry-run");
+  c->add_option("CONFIG", words, "a TOML file with settings, then single settings that override it")
+      ->type_name(fmt::format("[FILE.toml] [{}]...", kOverrides));
+  c->add_flag("--dry-run", a.dry_run,
+              "print the resolved settings, the parameters, operations and memory; do not train");
+  c->add_option("--resume", a.resume, "continue the run in this folder exactly where it stopped")
+      ->type_name("FOLDER");
+  add_json(c, a.json, "print one JSON object per line instead of the progress display");
+}
+
+void add_eval(CLI::App& app, EvalArguments& a, std::vector<std::string>& words) {
+  auto* c = add_command(app, "eval", "measure a trained model on the test data",
+                        "residua eval --weights runs/digits\n"
+                        "residua eval --weights resnet20.th model=resnet20 data=cifar10");
+  c->add_option("--weights", a.weights,
+                "a run or checkpoint folder, or a file of weights (.safetensors, .pth, .th)")
+      ->type_name("PATH")
+      ->required();
+  c->add_option("SETTINGS", words,
+                "model, data and other settings; a checkpoint of residua carries its own")
+      ->type_name(fmt::format("[{}]...", kOverrides));
+  add_json(c, a.json);
+}
+
+void add_predict(CLI::App& app, PredictArguments& a, std::vector<std::string>& words) {
+  auto* c = add_command(app, "predict", "name what is in images",
+                        "residua predict --weights runs/digits seven.png\n"
+                        "residua predict --weights resnet18.pth model=resnet18 --top-k 3 *.jpg");
+  c->add_option("--weights", a.weights,
+                "a run or checkpoint folder, or a file of weights (.safetensors, .pth, .th)")
+      ->type_name("PATH")
+      ->required();
+  c->add_option("IMAGE", words, "JPEG or PNG files, and settings where the weights carry none")
+      ->type_name(fmt::format("IMAGE... [{}]...", kOverrides));
+  in_range(c->add_option("--top-k", a.top_k, "how many classes to print for each image"), 1,
+           1000000)
+      ->type_name("N")
+      ->capture_default_str();
+  add_json(c, a.json);
+}
+
+void add_list(CLI::App& app, ListArguments& a) {
+  auto* c =
+      add_command(app, "list", "list models, datasets, optimizers or schedules",
+                  "residua list\nresidua list models 'resnet*'\nresidua list datasets --json");
+  one_of(c->add_option("KIND", a.kind, "what to list"),
+         {"models", "datasets", "optimizers", "schedules"})
+      ->capture_default_str();
+  c->add_option("PATTERN", a.pattern, "a shell pattern that names must match")
+      ->type_name("PATTERN")
+      ->capture_default_str();
+  add_json(c, a.json);
+}
+
+void add_info(CLI::App& app, InfoArguments& a) {
+  auto* c =
+      add_command(app, "info", "print a model layer by layer: shapes, parameters, operations",
+                  "residua info resnet18\nresidua info resnet20 num_classes=100 --input 3 64 64");
+  c->add_option("MODEL", a.model, "name of the model")->type_name("MODEL")->required();
+  c->add_option("SETTINGS", a.overrides, "options of the model")
+      ->type_name(fmt::format("[{}]...", kOverrides));
+  in_range(c->add_option("--input", a.input,
+                         "channels, height and width of the image; without it the model's own"),
+           1, 65536)
+      ->type_name("C H W")
+      ->expected(3);
+  add_json(c, a.json);
+}
+
+void add_data(CLI::App& app, DataArguments& a) {
+  auto* c = add_command(app, "data", "fetch and find data sets",
+                        "residua data list\nresidua data get cifar10\nresidua data path cifar10");
+  one_of(
+      c->add_option("ACTION", a.action, "fetch a data set, list them all, or print where one lies"),
+      {"get", "list", "path"})
+      ->required();
+  c->add_option("NAME", a.name, "name of the data set, for get and path")->type_name("NAME");
+  add_json(c, a.json);
+}
+
+void add_verify(CLI::App& app, VerifyArguments& a) {
+  auto* c = add_command(app, "verify",
+                        "check a model against golden cards: shapes and sums of a public reference",
+                        "residua verify tests/golden/resnet18.json");
+  c->add_option("CARD", a.cards, "golden card files")->type_name("CARD.json...")->required();
+  add_json(c, a.json);
+}
+
+void add_own_commands(CLI::App& app, Invocation& asked) {
+  auto* doctor = add_command(
+      app, "doctor",
+      "print versions, processor, threads, memory and devices, and warn of what costs speed",
+      "residua doctor\nresidua doctor --json");
+  add_json(doctor, asked.doctor.json);
+  auto* completion =
+      add_command(app, "completion", "print the completion script of a shell",
+                  "residua completion bash > ~/.local/share/bash-completion/completions/residua");
+  one_of(completion->add_option("SHELL", asked.completion_shell, "which shell"), {"bash", "zsh"})
+      ->required();
+  auto* help = add_command(
+      app, "help", "explain a command, or the options of a model, data set, optimizer or schedule",
+      "residua help train\nresidua help resnet20\nresidua help --format man | man -l -");
+  help->add_option("TOPIC", asked.help.topic, "a command or the name of a component")
+      ->type_name("TOPIC");
+  one_of(help->add_option("--format", asked.help.format, "how to print the whole manual"),
+         {"text", "man", "markdown"});
+}
+
+// CLI11's sentence without the parts that only make sense to its own reader.
+Error translate(const CLI::ParseError& e, const std::string& command) {
+  const std::string where = command.empty() ? "residua" : "residua " + command;
+  std::string rule = e.what(), hint = fmt::format("`{} --help` shows how to use it", where);
+  if (const size_t nearest = rule.find(kNearest); nearest != std::string::npos) {
+    hint = rule.substr(nearest + 1);
+    rule.resize(nearest);
+  }
+  return Error(ErrorKind::invalid_argument, {.where = where, .rule = rule, .hint = hint});
+}
+
+}  // namespace
+
+bool is_override(const std::string& word) {
+  const size_t equals = word.find('=');
+  if (equals == std::string::npos || equals == 0) return false;
+  const auto in_key = [](unsigned char c) {
+    return std::isalnum(c) || c == '_' || c == '.' || c == '-';
+  };
+  if (!std::isalpha(static_cast<unsigned char>(word[0])) ||
+      !std::all_of(word.begin(), word.begin() + equals, in_key))
+    return false;
+  std::error_code ignored;
+  return !std::filesystem::exists(word, ignored);
+}
+
+bool wants_json(int argc, const char* const* argv) {
+  for (int i = 1; i < argc; ++i)
+    if (std::string_view(argv[i]) == "--json") return true;
+  return false;
+}
+
+CommandLine::CommandLine() : app_("residual networks: train, evaluate, use", "residua") {
+  app_.set_help_flag("-h,--help", "show this help");
+  app_.set_version_flag("--version", kVersion, "print the version");
+  app_.allow_extras();
+  app_.require_subcommand(0, 1);  // "residua help train": the second word is a topic
+  add_train(app_, asked_.train, words_);
+  add_eval(app_, asked_.eval, words_);
+  add_predict(app_, asked_.predict, words_);
+  add_list(app_, asked_.list);
+  add_info(app_, asked_.info);
+  add_data(app_, asked_.data);
+  add_verify(app_, asked_.verify);
+  add_own_commands(app_, asked_);
+}
+
+Invocation CommandLine::parse(int argc, const char* const* argv) {
+  const auto chosen = [this]() -> std::string {
+    const auto commands = app_.get_subcommands();
+    return commands.empty() ? "" : commands.front()->get_name();
+  };
+  try {
+    app_.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    return {.command = "help", .help = {.topic = chosen(), .format = ""}};
+  } catch (const CLI::CallForVersion&) {
+    return {.command = "version"};
+  } catch (const CLI::ParseError& e) {
+    refuse_unknown();
+    throw translate(e, chosen());
+  }
+  refuse_unknown();
+  asked_.command = chosen();
+  if (asked_.command.empty()) return {.command = "help"};
+  separate_overrides();
+  return asked_;
+}
+
+void CommandLine::refuse_unknown() const {
+  const auto commands = app_.get_subcommands();
+  const CLI::App& at = commands.empty() ? app_ : *commands.front();
+  const auto extras = app_.remaining(true);
+  if (extras.empty()) return;
+  const std::string& word = extras.front();
+  std::vector<std::string> names;
+  const bool option = word.starts_with('-');
+  if (option) {
+    for (const CLI::Option* o : at.get_options())
+      for (const std::string& name : o->get_lnames()) names.push_back("--" + name);
+  } else if (commands.empty()) {
+    for (const CLI::App* command : app_.get_subcommands({})) names.push_back(command->get_name());
+  }
+  const std::string where = commands.empty() ? "residua" : "residua " + at.get_name();
+  std::string hint = nearest_names_hint(word.substr(0, word.find('=')), names);
+  if (hint.empty()) hint = fmt::format("`{} --help` lists them", where);
+  throw Error(ErrorKind::invalid_argument,
+              {.where = where,
+               .rule = fmt::format("'{}' is {}", word,
+                                   option             ? "not an option of it"
+                                   : commands.empty() ? "not a command"
+                                                      : "one argument too many"),
+               .hint = hint});
+}
+
+void CommandLine::separate_overrides() {
+  const auto split = [this](std::vector<std::string>& overrides, std::vector<std::string>& files) {
+    for (std::string& word : words_)
+      (is_override(word) ? overrides : files).push_back(std::move(word));
+  };
+  std::vector<std::string> files;
+  if (asked_.command == "train") {
+    split(asked_.train.overrides, files);
+    if (files.size() > 1)
+      throw Error(ErrorKind::invalid_argument,
+                  {.where = files[1],
+                   .rule = "is a second configuration",
+                   .expected = "one TOML file, and settings as key=value"});
+    if (!files.empty()) asked_.train.config = files[0];
+  } else if (asked_.command == "predict") {
+    split(asked_.predict.overrides, asked_.predict.inputs);
+  } else if (asked_.command == "eval") {
+    split(asked_.eval.overrides, files);
+    if (!files.empty())
+      throw Error(ErrorKind::invalid_argument, {.where = files[0],
+                                                .rule = "is not a setting",
+                                                .expected = "key=value, for example data=cifar10"});
+  }
+}
+
+}  // namespace residua::app

@@ -1,0 +1,15 @@
+#pragma once
+// The key=value settings of a command, from the options description of the training library (which
+// is free of libtorch).
+
+#include <string>
+#include <vector>
+
+namespace residua::app {
+
+// One line per setting with range and default; empty for a command without settings.
+std::string settings_help(const std::string& command);
+std::string settings_markdown(const std::string& command);
+std::vector<std::string> setting_keys(const std::string& command);
+
+}  // namespace residua::app

@@ -1,0 +1,17 @@
+#pragma once
+// Turns the signals that ask a process to end into a question the trainer can ask.
+
+namespace residua {
+
+// While it lives, the first SIGINT or SIGTERM is only noted; a second one ends the process as usual. One at a time.
+class StopOnSignals {
+ public:
+  StopOnSignals();
+  ~StopOnSignals();
+  StopOnSignals(const StopOnSignals&) = delete;
+  StopOnSignals& operator=(const StopOnSignals&) = delete;
+
+  static bool requested();
+};
+
+}  // namespace residua

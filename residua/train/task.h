@@ -1,0 +1,48 @@
+#pragma once
+// The trainer knows tasks, not models: a task says what a model's output is compared with, and how well it did.
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+#include <memory>
+#include <utility>
+
+#include "residua/data/transform.h"
+#include "residua/train/metrics/running_mean.h"
+
+namespace torch::nn {
+class Module;
+}
+
+namespace residua {
+
+struct Batch;
+
+// A module with its way of being called: module types share no virtual `forward`.
+struct Network {
+  std::shared_ptr<torch::nn::Module> module;
+  std::function<at::Tensor(const at::Tensor&)> forward;
+};
+
+// Of any module with `at::Tensor forward(at::Tensor)`.
+template <class M>
+Network make_network(std::shared_ptr<M> module) {
+  M* raw = module.get();
+  return {std::move(module), [raw](const at::Tensor& x) { return raw->forward(x); }};
+}
+
+struct StepResult {
+  at::Tensor loss;    // scalar, mean over the batch; carries the graph in Phase::train
+  at::Tensor output;  // of the network, detached
+  Metrics metrics;    // means over the batch, `loss` among them
+};
+
+class Task {
+ public:
+  virtual ~Task() = default;
+  virtual StepResult step(const Network& network, const Batch& batch, Phase phase) const = 0;
+  // The metric by which checkpoints are compared; larger is better.
+  virtual std::string best_metric() const = 0;
+};
+
+}  // namespace residua
