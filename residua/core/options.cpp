@@ -197,8 +197,9 @@ void assign(const Fields& fields, const Json& values, std::string_view where) {
                                               .received = json_text(values)});
   for (const auto& [key, value] : values.items()) {
     const auto& list = fields.list();
-    const auto found =
-        std::find_if(list.begin(), list.end(), [&](const Field& f) { return f.name == key; });
+    // clang 14 cannot capture a structured binding by reference.
+    const auto found = std::find_if(list.begin(), list.end(),
+                                    [&key = key](const Field& f) { return f.name == key; });
     if (found == list.end()) {
       std::vector<std::string> names;
       for (const Field& f : list) names.push_back(f.name);
