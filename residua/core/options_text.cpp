@@ -185,8 +185,11 @@ void merge(Json& values, const Json& over) {
 std::string help_text(const Fields& fields, std::string_view prefix) {
   std::string text;
   walk(fields, prefix, [&](const std::string& path, const Field& field) {
-    text += fmt::format("  {:<28} {} ({}; default {})\n", path, field.help, field.type_text(),
-                        default_text(field));
+    constexpr size_t kColumn = 28;  // a longer name has a line of its own
+    const std::string name =
+        path.size() > kColumn ? path + "\n  " + std::string(kColumn, ' ') : path;
+    text += fmt::format("  {:<{}} {} ({}; default {})\n", name, kColumn, field.help,
+                        field.type_text(), default_text(field));
   });
   return text;
 }
