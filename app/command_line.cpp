@@ -120,7 +120,7 @@ void add_data(CLI::App& app, DataArguments& a) {
   one_of(c->add_option("ACTION", a.action,
                        "fetch a data set; list them all; print the folder that get fills; write a "
                        "test image as PNG"),
-         {"list", "path", "sample"})
+         {"get", "list", "path", "sample"})
       ->required();
   c->add_option("NAME", a.name, "name of the data set, for get, path and sample")
       ->type_name("NAME");
