@@ -45,8 +45,9 @@ TEST_P(EveryModel, EveryParameterHasAGradient) {
   for (const auto& p : model->named_parameters()) {
     ASSERT_TRUE(p.value().grad().defined()) << p.key();
     EXPECT_TRUE(p.value().grad().isfinite().all().item<bool>()) << p.key();
-    if (!GetParam().dead_start)
+    if (!GetParam().dead_start) {
       EXPECT_GT(p.value().grad().abs().sum().item<double>(), 0) << p.key();
+    }
   }
 }
 

@@ -163,8 +163,9 @@ TEST(ResNet, PutsTheStrideWhereItIsAskedFor) {
 TEST(ResNet, ZeroInitMakesEveryBlockItsShortcut) {
   ResNet model({.layers = {1, 1}, .width = 4, .zero_init_residual = true}, Random(0));
   for (const auto& p : model.named_parameters())
-    if (p.key().ends_with("bn2.weight"))
+    if (p.key().ends_with("bn2.weight")) {
       EXPECT_EQ(p.value().abs().sum().item<float>(), 0) << p.key();
+    }
 }
 
 TEST(ResNet, RefusesWhatHasNoMeaning) {

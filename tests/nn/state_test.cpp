@@ -196,7 +196,7 @@ TEST(TensorBytes, AreSharedAndKept) {
   EXPECT_EQ(tensor.data_ptr(), owner->data());
   EXPECT_EQ(tensor[1][0].item<float>(), 3);
   EXPECT_EQ(alive.use_count(), 2);
-  tensor = {};
+  tensor = at::Tensor();
   EXPECT_EQ(alive.use_count(), 1);
 }
 
