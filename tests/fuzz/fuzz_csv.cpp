@@ -1,5 +1,8 @@
 // Tables and gzip.
 #include "residua/io/csv.h"
+
+#include <algorithm>
+
 #include "residua/io/gzip.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -9,8 +12,10 @@ void parse(std::string_view text) {
   using namespace residua;
   fuzz::expect_error_or_success([&] {
     const CsvTable table = parse_csv(text, "input", {.header = text.size() % 2 == 0});
-    for (int64_t row = 0; row < table.rows(); ++row)
-      for (int64_t column = 0; column < table.columns(); ++column)
+    // Some cells are enough: an exception for each of thousands would leave no time for other
+    // inputs.
+    for (int64_t row = 0; row < std::min<int64_t>(table.rows(), 4); ++row)
+      for (int64_t column = 0; column < std::min<int64_t>(table.columns(), 4); ++column)
         fuzz::expect_error_or_success([&] { table.number(row, column); });
   });
 }
