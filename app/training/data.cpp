@@ -53,8 +53,9 @@ class ProgressLine {
     if (p.total) line += fmt::format(" of {}", mega(static_cast<double>(*p.total)));
     line += fmt::format(", {}/s", mega(p.bytes_per_second));
     if (p.seconds_left && !complete) line += fmt::format(", {:.0f} s left", *p.seconds_left);
-    fmt::print(stderr, on_terminal_ ? "\r\033[K{}{}" : "{}{}", line,
-               complete || !on_terminal_ ? "\n" : "");
+    if (on_terminal_) line = "\r\033[K" + line;
+    if (complete || !on_terminal_) line += "\n";
+    fmt::print(stderr, "{}", line);
   }
 
  private:
