@@ -78,16 +78,16 @@ struct MixOptions {
 
 struct AugmentOptions {
   CropKind crop = CropKind::automatic;
-  std::optional<int64_t> size;
-  std::optional<int64_t> resize;
-  std::optional<int64_t> pad;
+  std::optional<int64_t> size = {};
+  std::optional<int64_t> resize = {};
+  std::optional<int64_t> pad = {};
   double min_scale = 0.08, max_scale = 1;
   double min_ratio = 0.75;
-  std::optional<double> flip;
-  RandAugmentOptions randaugment;
-  EraseOptions erase;
-  MixOptions mix;
-  std::vector<double> mean, stddev;
+  std::optional<double> flip = {};
+  RandAugmentOptions randaugment = {};
+  EraseOptions erase = {};
+  MixOptions mix = {};
+  std::vector<double> mean = {}, stddev = {};
 
   void fields(Fields& f) {
     f.add("crop", crop, "how training images are cropped");

@@ -27,12 +27,12 @@ std::optional<CheckpointName> parse_name(std::string_view text) {
   text.remove_prefix(5);
   CheckpointName name;
   const char* end = text.data() + text.size();
-  auto [rest, error] = std::from_chars(text.data(), end, name.step);
-  if (error != std::errc()) return std::nullopt;
-  if (rest == end) return name;
-  if (*rest != '-') return std::nullopt;
-  std::tie(rest, error) = std::from_chars(rest + 1, end, name.number);
-  if (error != std::errc() || rest != end) return std::nullopt;
+  const auto step = std::from_chars(text.data(), end, name.step);
+  if (step.ec != std::errc()) return std::nullopt;
+  if (step.ptr == end) return name;
+  if (*step.ptr != '-') return std::nullopt;
+  const auto number = std::from_chars(step.ptr + 1, end, name.number);
+  if (number.ec != std::errc() || number.ptr != end) return std::nullopt;
   return name;
 }
 

@@ -55,13 +55,13 @@ struct TrainOptions {
   Component data = "digits";
   Component optim = "sgd";
   Component schedule = "cosine";
-  AugmentOptions augment;
+  AugmentOptions augment = {};
   int64_t batch_size = 32;
   double label_smoothing = 0;
-  LoopOptions loop;
+  LoopOptions loop = {};
   int64_t workers = 2;
   int64_t threads = 0;
-  std::string out;
+  std::string out = {};
 
   void fields(Fields& f) {
     f.add("model", model, "what is trained: a name of `residua list models`, and its options");
