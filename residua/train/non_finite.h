@@ -15,7 +15,7 @@ struct Batch;
 // alone" when no layer is.
 std::string first_non_finite(const Network& network, const Batch& batch, Amp amp);
 
-// Name of the first parameter or buffer (or, with `gradients`, the first whose gradient) that is not finite; empty: none.
-std::string first_non_finite_parameter(const torch::nn::Module& module, bool gradients);
+// Name of the first parameter or buffer that is not finite; empty: none.
+std::string first_non_finite_weight(const torch::nn::Module& module);
 
 }  // namespace residua

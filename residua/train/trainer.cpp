@@ -75,8 +75,7 @@ bool Trainer::train_epoch() {
 }
 
 int64_t Trainer::take_step() {
-  const double factor = parts_.schedule->factor(state_.step, total_steps_, steps_per_epoch_);
-  parts_.optimizer->set_lr(peak_lr_ * factor);
+  parts_.optimizer->set_lr(lr_of(state_.step));
   const int64_t in_step = std::min(options_.accumulate, batches_per_epoch_ - state_.batch);
   int64_t images = 0;
   for (int64_t i = 0; i < in_step && state_.batch < batches_per_epoch_; ++i) images += take_batch(in_step);
@@ -113,8 +112,7 @@ void Trainer::apply_gradients() {
   if (usable && options_.clip_grad_norm > 0) {
     const double norm = clip_grad_norm(parameters_, options_.clip_grad_norm);
     if (!std::isfinite(norm))
-      not_finite("the gradient", fmt::format("norm {}", norm),
-                 "first of parameter " + first_non_finite_parameter(*parts_.network.module, true));
+      not_finite("the gradient", fmt::format("norm {}", norm), "the step was not taken");
   }
   if (usable) {
     parts_.optimizer->step();
@@ -180,7 +178,7 @@ std::optional<Measured> Trainer::evaluate_now() {
 
 void Trainer::save(bool best) {
   if (!parts_.checkpoints) return;
-  const std::string spoiled = first_non_finite_parameter(*parts_.network.module, false);
+  const std::string spoiled = first_non_finite_weight(*parts_.network.module);
   if (!spoiled.empty()) not_finite("a weight", spoiled, "nothing was saved");
   CheckpointContent content{.step = state_.step,
                             .model = state_dict(*parts_.network.module),
@@ -236,6 +234,8 @@ void Trainer::restore(const Checkpoint& checkpoint) {
   if (ema_) ema_->load_state(read_tensors(*checkpoint.ema));
   scaler_.load_state(state.at("scaler"));
   state_ = TrainState::from_json(state);
+  // That of the last step, which the end of an epoch reports.
+  if (state_.step > 0) parts_.optimizer->set_lr(lr_of(state_.step - 1));
 }
 
 void Trainer::record(const RunEvent& event) {
@@ -244,6 +244,10 @@ void Trainer::record(const RunEvent& event) {
 
 RunResult Trainer::result(bool finished) const {
   return {finished, state_.step, state_.epoch, state_.test, state_.best_step, state_.best_value, seconds()};
+}
+
+double Trainer::lr_of(int64_t step) const {
+  return peak_lr_ * parts_.schedule->factor(step, total_steps_, steps_per_epoch_);
 }
 
 double Trainer::seconds() const { return state_.seconds + trainer_clock() - started_; }

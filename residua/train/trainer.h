@@ -82,6 +82,7 @@ class Trainer {
   Json state_json() const;
   void record(const RunEvent& event);
   RunResult result(bool finished) const;
+  double lr_of(int64_t step) const;
   double seconds() const;
   bool stopping() const { return parts_.stop && parts_.stop(); }
   [[noreturn]] void not_finite(const std::string& what, const std::string& value, const std::string& place) const;

@@ -277,7 +277,7 @@ TEST(NonFinite, SpoiledGradientIsFoundBeforeTheStep) {
   run.net->fc->weight.register_hook([](const at::Tensor& g) { return g * std::nan(""); });
   const std::string before = test::weight_bytes(*run.net->fc);
   EXPECT_THAT(message_of([&] { Trainer(run.parts, options.loop).run(); }),
-              HasSubstr("the gradient is not finite. Received norm nan at learning rate 0.1; first of parameter fc.weight"));
+              HasSubstr("[step 1] the gradient is not finite. Received norm nan at learning rate 0.1"));
   EXPECT_EQ(test::weight_bytes(*run.net->fc), before);
 }
 
