@@ -114,13 +114,21 @@ void add_info(CLI::App& app, InfoArguments& a) {
 }
 
 void add_data(CLI::App& app, DataArguments& a) {
-  auto* c = add_command(app, "data", "fetch and find data sets",
-                        "residua data list\nresidua data get cifar10\nresidua data path cifar10");
-  one_of(
-      c->add_option("ACTION", a.action, "fetch a data set, list them all, or print where one lies"),
-      {"get", "list", "path"})
+  auto* c = add_command(app, "data", "fetch data sets, list them, or look into one",
+                        "residua data list\nresidua data get cifar10\n"
+                        "residua data sample digits --index 7 --out digit.png");
+  one_of(c->add_option("ACTION", a.action,
+                       "fetch a data set; list them all; print the folder that get fills; write a "
+                       "test image as PNG"),
+         {"get", "list", "path", "sample"})
       ->required();
-  c->add_option("NAME", a.name, "name of the data set, for get and path")->type_name("NAME");
+  c->add_option("NAME", a.name, "name of the data set, for get, path and sample")
+      ->type_name("NAME");
+  c->add_option("--out", a.out, "for get the folder to fill, for sample the PNG file")
+      ->type_name("PATH");
+  in_range(c->add_option("--index", a.index, "for sample: which test image"), 0, INT64_MAX)
+      ->type_name("N")
+      ->capture_default_str();
   add_json(c, a.json);
 }
 

@@ -45,8 +45,10 @@ struct InfoArguments {
 };
 
 struct DataArguments {
-  std::string action;  // get, list or path
+  std::string action;  // get, list, path or sample
   std::string name;    // data set; empty for `list`
+  std::string out;     // get: folder, empty: where it is looked for; sample: PNG file
+  int64_t index = 0;   // sample: which test image
   bool json = false;
 };
 

@@ -69,7 +69,7 @@ void add_warnings(Json& facts) {
   if (!data["cache_writable"])
     warn(facts,
          fmt::format("the data folder '{}' cannot be written", data["cache"].get<std::string>()),
-         "set XDG_CACHE_HOME to a writable folder, or name data by path");
+         "set RESIDUA_CACHE to a writable folder, or name data by path");
 }
 
 std::string gigabytes(const Json& bytes) {

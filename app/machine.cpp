@@ -48,7 +48,9 @@ uint64_t cgroup_memory_limit() {
   }
 }
 
+// As room data looks for it: $RESIDUA_CACHE, else $XDG_CACHE_HOME/residua, else ~/.cache/residua.
 fs::path cache_folder() {
+  if (const char* own = std::getenv("RESIDUA_CACHE"); own && *own) return own;
   if (const char* xdg = std::getenv("XDG_CACHE_HOME"); xdg && *xdg)
     return fs::path(xdg) / "residua";
   const char* home = std::getenv("HOME");

@@ -1,9 +1,23 @@
 #include "app/settings.h"
 
+#include "residua/train/options.h"
+
 namespace residua::app {
 
-std::string settings_help(const std::string&) { return {}; }
-std::string settings_markdown(const std::string&) { return {}; }
-std::vector<std::string> setting_keys(const std::string&) { return {}; }
+std::string settings_help(const std::string& command) {
+  TrainOptions options;
+  return command == "train" ? help_text(describe(options)) : "";
+}
+
+std::string settings_markdown(const std::string& command) {
+  TrainOptions options;
+  return command == "train" ? markdown_table(describe(options)) : "";
+}
+
+std::vector<std::string> setting_keys(const std::string& command) {
+  if (command != "train" && command != "eval" && command != "predict") return {};
+  TrainOptions options;
+  return dotted_keys(describe(options));
+}
 
 }  // namespace residua::app

@@ -4,22 +4,19 @@ find_package(PkgConfig REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(tomlplusplus REQUIRED)
 find_package(fmt REQUIRED)
-find_package(spdlog REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(JPEG REQUIRED)
 find_package(PNG REQUIRED)
 find_package(ZLIB REQUIRED)
 find_package(OpenSSL REQUIRED)
 find_package(CURL REQUIRED)
-find_package(Protobuf REQUIRED)
-pkg_check_modules(libzip REQUIRED IMPORTED_TARGET libzip)
 pkg_check_modules(hwy REQUIRED IMPORTED_TARGET libhwy)
 pkg_check_modules(libarchive REQUIRED IMPORTED_TARGET libarchive)
 
 add_library(residua_io_dependencies INTERFACE)
 target_link_libraries(residua_io_dependencies INTERFACE
-  Threads::Threads ${CMAKE_DL_LIBS} tomlplusplus::tomlplusplus fmt::fmt spdlog::spdlog JPEG::JPEG PNG::PNG ZLIB::ZLIB
-  OpenSSL::Crypto CURL::libcurl PkgConfig::libzip PkgConfig::hwy)
+  Threads::Threads ${CMAKE_DL_LIBS} tomlplusplus::tomlplusplus fmt::fmt JPEG::JPEG PNG::PNG ZLIB::ZLIB
+  OpenSSL::Crypto CURL::libcurl PkgConfig::hwy)
 
 if(RESIDUA_TRAINING)
   find_package(OpenMP REQUIRED) # at::parallel_for is serial in files compiled without it

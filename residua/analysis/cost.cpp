@@ -55,18 +55,24 @@ class CostRows {
   ForwardObserver observer_;
 };
 
-// Puts a module into evaluation mode for a while.
+// Puts a module into evaluation mode for a while; afterwards each part is in the mode it was in.
 class EvaluationMode {
  public:
   explicit EvaluationMode(torch::nn::Module& module)
-      : module_(module), was_training_(module.is_training()) {
+      : parts_(module.modules(/*include_self=*/false)), root_(module) {
+    modes_.push_back(module.is_training());
+    for (const auto& part : parts_) modes_.push_back(part->is_training());
     module.eval();
   }
-  ~EvaluationMode() { module_.train(was_training_); }
+  ~EvaluationMode() {  // from the root down, because `train` is recursive
+    root_.train(modes_.front());
+    for (size_t i = 0; i < parts_.size(); ++i) parts_[i]->train(modes_[i + 1]);
+  }
 
  private:
-  torch::nn::Module& module_;
-  bool was_training_;
+  std::vector<std::shared_ptr<torch::nn::Module>> parts_;
+  torch::nn::Module& root_;
+  std::vector<bool> modes_;
 };
 
 }  // namespace

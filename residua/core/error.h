@@ -1,5 +1,6 @@
 #pragma once
-// Every failure that Residua reports is one `residua::Error`: a kind, for programs, and one sentence, for people.
+// Every failure that Residua reports is one `residua::Error`: a kind, for programs, and one
+// sentence, for people.
 //
 //   throw Error(ErrorKind::invalid_argument, {.where = "optim.lr", .rule = "must be positive",
 //                                             .expected = "a number > 0", .received = "-0.1"});
@@ -51,11 +52,12 @@ class Error : public std::runtime_error {
   ErrorText text_;
 };
 
-// Throws ErrorKind::io with the sentence of `errno` (or of `code`) for a failed operation on `path`.
+// Throws ErrorKind::io with the sentence of `errno` (or of `code`) for a failed operation on
+// `path`.
 [[noreturn]] void throw_io_error(std::string_view path, std::string_view operation, int code);
 
-// Of `candidates`, those close enough to `name` to be what was meant: nearest first, at most `most`.
-// Used for "unknown key" and "unknown model" hints.
+// Of `candidates`, those close enough to `name` to be what was meant: nearest first, at most
+// `most`. Used for "unknown key" and "unknown model" hints.
 template <class Range>
 std::string nearest_names_hint(std::string_view name, const Range& candidates);
 

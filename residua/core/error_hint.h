@@ -17,7 +17,7 @@ std::string nearest_names_hint(std::string_view name, const Range& candidates) {
   for (const auto& candidate : candidates) {
     const std::string_view other(candidate);
     const size_t distance = edit_distance(name, other);
-    const size_t allowed = std::max<size_t>(2, name.size() / 3);
+    const size_t allowed = name.size() <= 3 ? 1 : std::max<size_t>(2, name.size() / 3);
     const bool contains = name.size() >= 3 && other.find(name) != std::string_view::npos;
     if (distance <= allowed || contains) scored.emplace_back(distance, std::string(other));
   }

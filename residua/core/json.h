@@ -12,4 +12,7 @@ using Json = nlohmann::ordered_json;
 // Parses JSON text with nesting at most `max_depth`; `where` names the source in the error.
 Json parse_json(std::string_view text, std::string_view where, int max_depth = 100);
 
+// One line of JSON, for messages: unlike `dump`, it never throws, whatever bytes the strings hold.
+std::string json_text(const Json& value);
+
 }  // namespace residua

@@ -1,5 +1,6 @@
 #pragma once
-// The library never prints. What it has to say goes to the sink that the program sets; without one it is dropped.
+// The library never prints. What it has to say goes to the sink that the program sets; without one
+// it is dropped.
 
 #include <functional>
 #include <string>

@@ -12,12 +12,14 @@
 //     }
 //   };
 //
-// From that description come the TOML and `key=value` parser, `--help`, the docs tables and the form stored in
-// checkpoints. The struct stays an aggregate, so call sites write `SgdOptions{.lr = 0.05}`.
+// From that description come the TOML and `key=value` parser, `--help`, the docs tables and the
+// form stored in checkpoints. The struct stays an aggregate, so call sites write `SgdOptions{.lr =
+// 0.05}`.
 //
 // An enum becomes a field by naming its values once, beside its declaration:
 //
-//   template <> struct EnumNames<Decay> { static constexpr std::array names{"constant", "cosine"}; };
+//   template <> struct EnumNames<Decay> { static constexpr std::array names{"constant", "cosine"};
+//   };
 
 #include <array>
 #include <cstdint>
@@ -42,7 +44,9 @@ template <class Enum>
 struct EnumNames;
 
 template <class T>
-concept HasFields = requires(T t, Fields& f) { t.fields(f); };
+concept HasFields = requires(T t, Fields& f) {
+  t.fields(f);
+};
 
 // Bounds of a number (or of every element of a list).
 struct Range {
@@ -55,8 +59,8 @@ struct Range {
   std::string text() const;  // "> 0", "in [0, 1)"; empty when unbounded
 };
 
-// A named component and its own options, `{name = "hyper", streams = 4}`; a bare string gives the name alone.
-// The options are checked by the registry that the component is created from.
+// A named component and its own options, `{name = "hyper", streams = 4}`; a bare string gives the
+// name alone. The options are checked by the registry that the component is created from.
 struct Component {
   std::string name;
   std::shared_ptr<Json> options;  // a JSON object of what was set; null when nothing was
@@ -76,9 +80,10 @@ struct Field {
     std::function<int()> get;
     std::function<void(int)> set;
   };
-  using Target = std::variant<bool*, int64_t*, double*, std::string*, std::vector<int64_t>*,
-                              std::vector<double>*, std::vector<std::string>*, std::optional<int64_t>*,
-                              std::optional<double>*, Component*, EnumRef, std::shared_ptr<Fields>>;
+  using Target =
+      std::variant<bool*, int64_t*, double*, std::string*, std::vector<int64_t>*,
+                   std::vector<double>*, std::vector<std::string>*, std::optional<int64_t>*,
+                   std::optional<double>*, Component*, EnumRef, std::shared_ptr<Fields>>;
   std::string name;
   std::string help;
   Range range;
@@ -107,13 +112,16 @@ Fields describe(Options& options) {
   return f;
 }
 
-// Sets members from a JSON object; members that it does not name keep their values. `where` is the path that
-// errors begin with. Throws ErrorKind::invalid_argument for an unknown key (with the nearest names), a value of
-// another type, or one out of range; then nothing has been set of the offending member.
+// Sets members from a JSON object; members that it does not name keep their values. `where` is the
+// path that errors begin with. Throws ErrorKind::invalid_argument for an unknown key (with the
+// nearest names), a value of another type, or one out of range; then nothing has been set of the
+// offending member.
 void assign(const Fields& fields, const Json& values, std::string_view where = {});
 
-// Every member with its present value, nested groups as objects: `assign` of it restores the options.
+// Every member with its present value, nested groups as objects: `assign` of it restores the
+// options.
 Json to_json(const Fields& fields);
+Json to_json(const Field& field);
 
 template <HasFields Options>
 void assign(Options& options, const Json& values, std::string_view where = {}) {
@@ -126,20 +134,22 @@ Json options_to_json(const Options& options) {
   return to_json(describe(copy));
 }
 
-// --- forms -----------------------------------------------------------------------------------------------
+// --- forms
+// -----------------------------------------------------------------------------------------------
 
 // TOML text or file to the value tree; errors name the file, line and column.
 Json parse_toml(std::string_view text, std::string_view where);
 Json read_toml(const std::string& path);
 std::string to_toml(const Json& values);
 
-// Merges `key=value` into the tree. The key may be dotted (`optim.lr`); the value is read as TOML where it parses
-// (0.1, true, [1, 2], {name = "hyper"}) and as a plain string otherwise. Setting `model.width` after `model=resnet20`
-// keeps the name: a string already there becomes `{name = string}`.
+// Merges `key=value` into the tree. The key may be dotted (`optim.lr`); the value is read as TOML
+// where it parses (0.1, true, [1, 2], {name = "hyper"}) and as a plain string otherwise. Setting
+// `model.width` after `model=resnet20` keeps the name: a string already there becomes `{name =
+// string}`.
 void merge_key_value(Json& values, std::string_view key_value);
 
-// Deep merge: objects recursively, everything else replaced by `over`; a string in `over` against an object with a
-// `name` replaces the name and drops the other component's options.
+// Deep merge: objects recursively, everything else replaced by `over`; a string in `over` against
+// an object with another `name` replaces the name and drops the other component's options.
 void merge(Json& values, const Json& over);
 
 // One line per member with its default and allowed values, for `--help`.
@@ -149,7 +159,8 @@ std::string markdown_table(const Fields& fields, std::string_view prefix = {});
 // All dotted keys, in order; for shell completion and nearest names.
 std::vector<std::string> dotted_keys(const Fields& fields, std::string_view prefix = {});
 
-// --- implementation --------------------------------------------------------------------------------------
+// --- implementation
+// --------------------------------------------------------------------------------------
 
 template <class T>
 void Fields::add(std::string name, T& member, std::string help, Range range) {

@@ -2,9 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <toml++/toml.h>
+#include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
-#include <toml++/toml.h>
 
 #include "residua/core/error.h"
 #include "residua/core/options.h"
@@ -16,8 +18,18 @@ namespace {
 Json from_toml_node(const toml::node& node) {
   switch (node.type()) {
     case toml::node_type::table: {
+      // toml++ sorts keys by name; the order in which they were written stands in their positions.
+      std::vector<std::pair<const toml::key*, const toml::node*>> entries;
+      for (const auto& [key, value] : *node.as_table()) entries.emplace_back(&key, &value);
+      const auto position = [](const auto& entry) {
+        const toml::source_position& begin = entry.first->source().begin;
+        return std::pair(begin.line, begin.column);
+      };
+      std::stable_sort(entries.begin(), entries.end(),
+                       [&](const auto& a, const auto& b) { return position(a) < position(b); });
       Json object = Json::object();
-      for (const auto& [key, value] : *node.as_table()) object[std::string(key.str())] = from_toml_node(value);
+      for (const auto& [key, value] : entries)
+        object[std::string(key->str())] = from_toml_node(*value);
       return object;
     }
     case toml::node_type::array: {
@@ -41,12 +53,18 @@ toml::table to_toml_table(const Json& object);
 toml::array to_toml_array(const Json& list) {
   toml::array array;
   for (const Json& value : list) {
-    if (value.is_object()) array.push_back(to_toml_table(value));
-    else if (value.is_array()) array.push_back(to_toml_array(value));
-    else if (value.is_boolean()) array.push_back(value.get<bool>());
-    else if (value.is_number_integer()) array.push_back(value.get<int64_t>());
-    else if (value.is_number()) array.push_back(value.get<double>());
-    else if (value.is_string()) array.push_back(value.get<std::string>());
+    if (value.is_object())
+      array.push_back(to_toml_table(value));
+    else if (value.is_array())
+      array.push_back(to_toml_array(value));
+    else if (value.is_boolean())
+      array.push_back(value.get<bool>());
+    else if (value.is_number_integer())
+      array.push_back(value.get<int64_t>());
+    else if (value.is_number())
+      array.push_back(value.get<double>());
+    else if (value.is_string())
+      array.push_back(value.get<std::string>());
   }
   return array;
 }
@@ -54,12 +72,18 @@ toml::array to_toml_array(const Json& list) {
 toml::table to_toml_table(const Json& object) {
   toml::table table;
   for (const auto& [key, value] : object.items()) {
-    if (value.is_object()) table.insert(key, to_toml_table(value));
-    else if (value.is_array()) table.insert(key, to_toml_array(value));
-    else if (value.is_boolean()) table.insert(key, value.get<bool>());
-    else if (value.is_number_integer()) table.insert(key, value.get<int64_t>());
-    else if (value.is_number()) table.insert(key, value.get<double>());
-    else if (value.is_string()) table.insert(key, value.get<std::string>());
+    if (value.is_object())
+      table.insert(key, to_toml_table(value));
+    else if (value.is_array())
+      table.insert(key, to_toml_array(value));
+    else if (value.is_boolean())
+      table.insert(key, value.get<bool>());
+    else if (value.is_number_integer())
+      table.insert(key, value.get<int64_t>());
+    else if (value.is_number())
+      table.insert(key, value.get<double>());
+    else if (value.is_string())
+      table.insert(key, value.get<std::string>());
   }
   return table;
 }
@@ -74,29 +98,19 @@ Json parse_value(std::string_view text) {
 }
 
 std::string default_text(const Field& field) {
-  if (field.is_group()) return {};
-  const Json value = [&] {
-    return std::visit(
-        [](const auto& target) -> Json {
-          using T = std::decay_t<decltype(target)>;
-          if constexpr (std::is_same_v<T, Field::EnumRef>) return target.names.at(target.get());
-          else if constexpr (std::is_same_v<T, Component*>) return target->name;
-          else if constexpr (std::is_same_v<T, std::optional<int64_t>*> || std::is_same_v<T, std::optional<double>*>)
-            return *target ? Json(**target) : Json("none");
-          else if constexpr (std::is_same_v<T, std::shared_ptr<Fields>>) return {};
-          else return *target;
-        },
-        field.target);
-  }();
-  return value.is_string() ? value.get<std::string>() : value.dump();
+  const Json value = to_json(field);
+  if (value == "") return "empty";
+  return value.is_string() ? value.get<std::string>() : json_text(value);
 }
 
 template <class Visit>
 void walk(const Fields& fields, std::string_view prefix, const Visit& visit) {
   for (const Field& field : fields.list()) {
     const std::string path = prefix.empty() ? field.name : fmt::format("{}.{}", prefix, field.name);
-    if (const auto* group = std::get_if<std::shared_ptr<Fields>>(&field.target)) walk(**group, path, visit);
-    else visit(path, field);
+    if (const auto* group = std::get_if<std::shared_ptr<Fields>>(&field.target))
+      walk(**group, path, visit);
+    else
+      visit(path, field);
   }
 }
 
@@ -106,13 +120,15 @@ Json parse_toml(std::string_view text, std::string_view where) {
   try {
     return from_toml_node(toml::parse(text));
   } catch (const toml::parse_error& e) {
-    throw Error(ErrorKind::invalid_argument,
-                {.where = fmt::format("{}:{}:{}", where, e.source().begin.line, e.source().begin.column),
-                 .rule = fmt::format("is not valid TOML: {}", e.description())});
+    throw Error(
+        ErrorKind::invalid_argument,
+        {.where = fmt::format("{}:{}:{}", where, e.source().begin.line, e.source().begin.column),
+         .rule = fmt::format("is not valid TOML: {}", e.description())});
   }
 }
 
 Json read_toml(const std::string& path) {
+  if (std::filesystem::is_directory(path)) throw_io_error(path, "read the file", EISDIR);
   std::ifstream file(path, std::ios::binary);
   if (!file) throw_io_error(path, "read the file", errno);
   std::ostringstream text;
@@ -150,22 +166,30 @@ void merge(Json& values, const Json& over) {
   if (!values.is_object()) values = Json::object();
   for (const auto& [key, value] : over.items()) {
     Json& old = values[key];
-    if (value.is_string() && old.is_object() && !old.contains("name")) {
+    // A string names a component: options that have no name yet become its own, those of the same
+    // name stay.
+    if (value.is_string() && old.is_object() && (!old.contains("name") || old["name"] == value)) {
       old["name"] = value;
       continue;
     }
     if (value.is_object() && old.is_string()) old = Json{{"name", old}};
     const bool other_component = value.is_object() && old.is_object() && value.contains("name") &&
                                  old.contains("name") && value["name"] != old["name"];
-    if (value.is_object() && old.is_object() && !other_component) merge(old, value);
-    else old = value;
+    if (value.is_object() && old.is_object() && !other_component)
+      merge(old, value);
+    else
+      old = value;
   }
 }
 
 std::string help_text(const Fields& fields, std::string_view prefix) {
   std::string text;
   walk(fields, prefix, [&](const std::string& path, const Field& field) {
-    text += fmt::format("  {:<28} {} ({}; default {})\n", path, field.help, field.type_text(), default_text(field));
+    constexpr size_t kColumn = 28;  // a longer name has a line of its own
+    const std::string name =
+        path.size() > kColumn ? path + "\n  " + std::string(kColumn, ' ') : path;
+    text += fmt::format("  {:<{}} {} ({}; default {})\n", name, kColumn, field.help,
+                        field.type_text(), default_text(field));
   });
   return text;
 }
@@ -173,7 +197,8 @@ std::string help_text(const Fields& fields, std::string_view prefix) {
 std::string markdown_table(const Fields& fields, std::string_view prefix) {
   std::string text = "| option | default | values | meaning |\n| --- | --- | --- | --- |\n";
   walk(fields, prefix, [&](const std::string& path, const Field& field) {
-    text += fmt::format("| `{}` | `{}` | {} | {} |\n", path, default_text(field), field.type_text(), field.help);
+    text += fmt::format("| `{}` | `{}` | {} | {} |\n", path, default_text(field), field.type_text(),
+                        field.help);
   });
   return text;
 }

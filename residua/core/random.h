@@ -1,6 +1,6 @@
 #pragma once
-// Seeded random numbers. A Random is a plain value: pass it down, split it by name or number, never share one
-// between threads. The same seed gives the same numbers on every machine and compiler.
+// Seeded random numbers. A Random is a plain value: pass it down, split it by name or number, never
+// share one between threads. The same seed gives the same numbers on every machine and compiler.
 
 #include <cstdint>
 #include <numbers>
@@ -23,9 +23,9 @@ class Random {
   double uniform(double low, double high);     // in [low, high)
   int64_t integer(int64_t low, int64_t high);  // in [low, high), unbiased; needs low < high
   bool bernoulli(double p);
-  double normal();                   // mean 0, variance 1 (Box-Muller)
-  double gamma(double shape);        // Marsaglia and Tsang 2000; shape > 0
-  double beta(double a, double b);   // by two gammas
+  double normal();                  // mean 0, variance 1 (Box-Muller)
+  double gamma(double shape);       // Marsaglia and Tsang 2000; shape > 0
+  double beta(double a, double b);  // by two gammas
 
   template <class Sequence>
   void shuffle(Sequence& items) {

@@ -2,11 +2,14 @@
 // A registry is a table from name to component: what it is, its options, how it is made.
 //
 //   void add_cifar_resnets(Registry<Model>& models) {
-//     models.add<ResNetCifarOptions>({.name = "resnet20", .help = "ResNet-20 for 32x32 images", .paper = "resnet"},
-//                                    {.n = 3}, [](const ResNetCifarOptions& o) { return make_resnet_cifar(o); });
+//     models.add<ResNetCifarOptions>({.name = "resnet20", .help = "ResNet-20 for 32x32 images",
+//     .paper = "resnet"},
+//                                    {.n = 3}, [](const ResNetCifarOptions& o) { return
+//                                    make_resnet_cifar(o); });
 //   }
 //
-// Nothing registers itself from static initialisers: each room has one function that calls its families' tables.
+// Nothing registers itself from static initialisers: each room has one function that calls its
+// families' tables.
 
 #include <fnmatch.h>
 
@@ -33,9 +36,11 @@ class Registry {
  public:
   struct Entry {
     RegistryInfo info;
-    std::function<std::shared_ptr<Product>(const Json& options, const std::string& where, Args...)> make;
-    std::function<Json(const Json& options, const std::string& where)> resolve;  // all options, defaults filled in
-    std::function<std::string(std::string_view prefix)> help;                    // help_text of the options
+    std::function<std::shared_ptr<Product>(const Json& options, const std::string& where, Args...)>
+        make;
+    std::function<Json(const Json& options, const std::string& where)>
+        resolve;                                               // all options, defaults filled in
+    std::function<std::string(std::string_view prefix)> help;  // help_text of the options
     std::function<std::vector<std::string>(std::string_view prefix)> keys;
   };
 
@@ -66,7 +71,8 @@ class Registry {
     };
     entry.info = std::move(info);
     if (!entries_.emplace(name, std::move(entry)).second)
-      throw Error(ErrorKind::internal, {.where = kind_ + " " + name, .rule = "is registered twice"});
+      throw Error(ErrorKind::internal,
+                  {.where = kind_ + " " + name, .rule = "is registered twice"});
   }
 
   // Throws ErrorKind::not_found with the nearest names.
@@ -75,14 +81,16 @@ class Registry {
     if (found != entries_.end()) return found->second;
     std::string hint = nearest_names_hint(name, list("*"));
     if (hint.empty()) hint = "`residua list " + kind_ + "s` shows what there is";
-    throw Error(ErrorKind::not_found, {.where = name, .rule = "is not the name of a " + kind_, .hint = hint});
+    throw Error(ErrorKind::not_found,
+                {.where = name, .rule = "is not the name of a " + kind_, .hint = hint});
   }
 
   bool contains(const std::string& name) const { return entries_.count(name) > 0; }
 
   // Errors of options begin with `where` (default: the registry's kind), e.g. "model.width".
   std::shared_ptr<Product> create(const Component& component, Args... args) const {
-    return find(component.name).make(component.options_or_empty(), kind_, std::forward<Args>(args)...);
+    return find(component.name)
+        .make(component.options_or_empty(), kind_, std::forward<Args>(args)...);
   }
 
   // The component with every option spelled out, as stored in checkpoints and shown by --dry-run.

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -42,6 +43,14 @@ double tightest_up(std::string path, const Limit& limit) {
   }
 }
 
+// Machines with more than 1024 processors do not fit in a cpu_set_t: then all that the system
+// reports.
+int affinity_count() {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof(set), &set) == 0) return std::max(1, CPU_COUNT(&set));
+  return static_cast<int>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)));
+}
+
 }  // namespace
 
 double cgroup_cpu_quota(const std::string& root, const std::string& self_cgroup) {
@@ -55,16 +64,17 @@ double cgroup_cpu_quota(const std::string& root, const std::string& self_cgroup)
     if (path == "/") path.clear();
     if (controllers == ",,") {
       result = tighter(result, tightest_up(path, [&](const std::string& p) {
-        std::istringstream words(first_line(root + p + "/cpu.max"));
-        std::string quota, period;
-        words >> quota >> period;
-        return parse_quota(quota, period);
-      }));
+                         std::istringstream words(first_line(root + p + "/cpu.max"));
+                         std::string quota, period;
+                         words >> quota >> period;
+                         return parse_quota(quota, period);
+                       }));
     } else if (controllers.find(",cpu,") != std::string::npos) {
       result = tighter(result, tightest_up(path, [&](const std::string& p) {
-        const std::string at = root + "/cpu" + p;
-        return parse_quota(first_line(at + "/cpu.cfs_quota_us"), first_line(at + "/cpu.cfs_period_us"));
-      }));
+                         const std::string at = root + "/cpu" + p;
+                         return parse_quota(first_line(at + "/cpu.cfs_quota_us"),
+                                            first_line(at + "/cpu.cfs_period_us"));
+                       }));
     }
   }
   return result;
@@ -72,20 +82,20 @@ double cgroup_cpu_quota(const std::string& root, const std::string& self_cgroup)
 
 ThreadChoice choose_threads(int requested) {
   if (requested > 0) return {requested, fmt::format("{} as requested", requested)};
-  cpu_set_t set;
-  int count = 1;
-  if (sched_getaffinity(0, sizeof(set), &set) == 0) count = std::max(1, CPU_COUNT(&set));
+  const int count = affinity_count();
   ThreadChoice choice{count, fmt::format("{} processors in the affinity mask", count)};
   std::ifstream self("/proc/self/cgroup");
   std::ostringstream text;
   text << self.rdbuf();
   if (const double quota = cgroup_cpu_quota("/sys/fs/cgroup", text.str()); quota > 0) {
     const int limit = std::max(1, static_cast<int>(std::ceil(quota)));
-    if (limit < choice.count) choice = {limit, fmt::format("cgroup quota of {:.2f} processors", quota)};
+    if (limit < choice.count)
+      choice = {limit, fmt::format("cgroup quota of {:.2f} processors", quota)};
   }
   if (const char* omp = std::getenv("OMP_NUM_THREADS")) {
     const int asked = std::atoi(omp);
-    if (asked > 0) choice = {asked, fmt::format("OMP_NUM_THREADS={}", asked)};
+    if (asked > 0 && asked < choice.count)
+      choice = {asked, fmt::format("OMP_NUM_THREADS={}", asked)};
   }
   return choice;
 }

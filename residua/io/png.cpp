@@ -55,8 +55,9 @@ struct PngReader {
 bool read_png_header(PngReader& reader) {
   if (setjmp(png_jmpbuf(reader.png)) != 0) return false;
   png_read_info(reader.png, reader.info);
-  png_set_expand(
-      reader.png);  // palette to RGB, small grey to 8 bits, a transparent colour to alpha
+  reader.packed_row_bytes = png_get_rowbytes(reader.png, reader.info);
+  // Palette to RGB, small grey to 8 bits, a transparent colour to alpha.
+  png_set_expand(reader.png);
   png_set_strip_16(reader.png);
   png_set_interlace_handling(reader.png);
   png_read_update_info(reader.png, reader.info);

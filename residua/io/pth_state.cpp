@@ -16,7 +16,7 @@ constexpr std::array<std::string_view, 11> kStateKeys = {
     "params",     "net",   "network",          "module",         "weights"};
 
 constexpr int kMaxNesting = 100;
-constexpr size_t kMaxVisits = 8'000'000, kMaxTensors = 1'000'000;
+constexpr size_t kMaxTensors = 1'000'000;
 
 bool is_container(Kind kind) {
   return kind == Kind::list || kind == Kind::tuple || kind == Kind::dict || kind == Kind::set;
@@ -72,7 +72,10 @@ class Flattener {
  private:
   void visit(PickleId id, const std::string& name, int depth) {
     const PickleValue& value = pickle_[id];
-    if (++visits_ > kMaxVisits) limit("the pickle nests into more than 8,000,000 places");
+    // A value lies in one place, or a few when shared; lists of lists shared at each level would
+    // make 2^n places.
+    if (++visits_ > 4 * pickle_.values.size() + 1000)
+      limit("the pickle shares its lists or dicts so that they nest into too many places");
     if (value.kind == Kind::tensor) return add(name, value);
     if (!is_container(value.kind)) return;
     if (depth == kMaxNesting) limit("the pickle nests more than 100 levels deep");

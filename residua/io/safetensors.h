@@ -3,8 +3,9 @@
 // then the data. Format: https://github.com/huggingface/safetensors (README, "Format").
 //
 // Beyond the reference's checks (header at most 100 MB, tensors cover the data exactly: no hole, no
-// overlap, no trailing bytes) a rank above 8, a name above 1,024 bytes, JSON deeper than 100 and a
-// repeated name are refused. The 4-, 6- and 8-bit float types are ErrorKind::unsupported.
+// overlap, no trailing bytes) a rank above 8, a name above 1,024 bytes, any nesting but the
+// format's and a repeated name are refused. The 4-, 6- and 8-bit float types are
+// ErrorKind::unsupported.
 
 #include <map>
 #include <memory>

@@ -63,7 +63,6 @@ class HeaderEvents {
   }
 
   bool start_object(size_t) {
-    deepen();
     if (place_ == Place::start) {
       place_ = Place::root;
     } else if (place_ == Place::root) {
@@ -101,7 +100,6 @@ class HeaderEvents {
   }
 
   bool end_object() {
-    --depth_;
     if (place_ == Place::tensor) {
       if (!has_dtype_ || !has_shape_ || !has_offsets_ || offsets_ != 2)
         refuse(ErrorKind::corrupt_file, "lacks one of dtype, shape and two data offsets");
@@ -112,7 +110,6 @@ class HeaderEvents {
   }
 
   bool start_array(size_t) {
-    deepen();
     if (place_ == Place::tensor && key_ == "shape") {
       place_ = Place::shape;
       has_shape_ = true;
@@ -126,7 +123,6 @@ class HeaderEvents {
   }
 
   bool end_array() {
-    --depth_;
     place_ = Place::tensor;
     return true;
   }
@@ -151,19 +147,13 @@ class HeaderEvents {
     refuse(ErrorKind::corrupt_file, std::string("the header has ") + what + " where none may be");
   }
 
-  void deepen() {
-    constexpr int kMaxDepth = 100;
-    if (++depth_ > kMaxDepth)
-      refuse(ErrorKind::limit, "the header nests more than 100 levels deep");
-  }
-
   const std::string& path_;
   SafetensorsHeader header_;
   std::unordered_set<std::string> names_;
   Place place_ = Place::start;
   SafetensorsEntry entry_;
   std::string key_;
-  int offsets_ = 0, depth_ = 0;
+  int offsets_ = 0;
   bool has_dtype_ = false, has_shape_ = false, has_offsets_ = false;
 };
 

@@ -1,6 +1,7 @@
 #include "residua/kernels/batch_norm.h"
 
 #include <algorithm>
+#include <vector>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "residua/kernels/batch_norm.cpp"
@@ -64,38 +65,76 @@ HWY_INLINE void SumBlock(D d, int64_t c, int64_t rows, const Term& term, double*
   }
 }
 
-// Sums over all rows, in chunks that stay in the first cache levels and are short enough for
-// float32. `make_term(first_row)` gives the term of a chunk.
-template <class MakeTerm>
-HWY_INLINE void SumColumns(int64_t rows, int64_t channels, const MakeTerm& make_term, double* first,
-                           double* second) {
-  const int64_t chunk = std::clamp<int64_t>((1 << 14) / channels, 32, 512);
+// Adds kRows whole rows to the float sums of all columns: memory is read in order, as few streams.
+template <int kRows, class Term>
+HWY_INLINE void AddRows(int64_t row, int64_t channels, const Term& term, float* HWY_RESTRICT first,
+                        float* HWY_RESTRICT second) {
+  ForColumns(0, channels, [&](auto d, int64_t c) HWY_ATTR {
+    auto a = hn::LoadU(d, first + c), b = hn::LoadU(d, second + c);
+    for (int r = 0; r < kRows; ++r) term(d, row + r, c, a, b);
+    hn::StoreU(a, d, first + c);
+    hn::StoreU(b, d, second + c);
+  });
+}
+
+// For wide rows: float sums of a chunk lie in memory, which stays in the first cache level.
+template <class Term>
+HWY_INLINE void SumWideRows(int64_t rows, int64_t channels, const Term& term,
+                            double* HWY_RESTRICT first, double* HWY_RESTRICT second) {
+  constexpr int64_t kChunk = 128;
+  std::vector<float> a(static_cast<size_t>(channels)), b(a.size());
+  for (int64_t begin = 0; begin < rows; begin += kChunk) {
+    const int64_t end = std::min(begin + kChunk, rows);
+    std::fill(a.begin(), a.end(), 0.0f);
+    std::fill(b.begin(), b.end(), 0.0f);
+    int64_t row = begin;
+    for (; row + 8 <= end; row += 8) AddRows<8>(row, channels, term, a.data(), b.data());
+    for (; row < end; ++row) AddRows<1>(row, channels, term, a.data(), b.data());
+    for (int64_t c = 0; c < channels; ++c) {
+      first[c] += static_cast<double>(a[c]);
+      second[c] += static_cast<double>(b[c]);
+    }
+  }
+}
+
+// For narrow rows: the sums of a chunk stay in registers.
+template <class Term>
+HWY_INLINE void SumNarrowRows(int64_t rows, int64_t channels, const Term& term, double* first,
+                              double* second) {
+  constexpr int64_t kChunk = 512;
   const hn::ScalableTag<float> d;
   const int64_t lanes = hn::Lanes(d);
-  for (int64_t row = 0; row < rows; row += chunk) {
-    const int64_t n = std::min(chunk, rows - row);
-    const auto term = make_term(row);
+  for (int64_t row = 0; row < rows; row += kChunk) {
+    const int64_t n = std::min(kChunk, rows - row);
+    const auto chunk_term = [&](auto tag, int64_t r, int64_t c, auto& a, auto& b)
+                                HWY_ATTR { term(tag, row + r, c, a, b); };
     int64_t c = 0;
-    for (; c + 4 * lanes <= channels; c += 4 * lanes) SumBlock<4, 1>(d, c, n, term, first, second);
-    for (; c + 2 * lanes <= channels; c += 2 * lanes) SumBlock<2, 2>(d, c, n, term, first, second);
+    for (; c + 4 * lanes <= channels; c += 4 * lanes)
+      SumBlock<4, 1>(d, c, n, chunk_term, first, second);
+    for (; c + 2 * lanes <= channels; c += 2 * lanes)
+      SumBlock<2, 2>(d, c, n, chunk_term, first, second);
     ForColumns(c, channels, [&](auto tag, int64_t column) HWY_ATTR {
-      SumBlock<1, 4>(tag, column, n, term, first, second);
+      SumBlock<1, 4>(tag, column, n, chunk_term, first, second);
     });
   }
+}
+
+template <class Term>
+HWY_INLINE void SumColumns(int64_t rows, int64_t channels, const Term& term, double* first,
+                           double* second) {
+  if (channels > 64) return SumWideRows(rows, channels, term, first, second);
+  SumNarrowRows(rows, channels, term, first, second);
 }
 
 template <class T>
 void ColumnMoments(const T* HWY_RESTRICT x, int64_t rows, int64_t channels,
                    const float* HWY_RESTRICT pivot, double* sum, double* square) {
-  const auto make_term = [=](int64_t first) HWY_ATTR {
-    const T* base = x + first * channels;
-    return [=](auto d, int64_t row, int64_t c, auto& a, auto& b) HWY_ATTR {
-      const auto v = hn::Sub(LoadFloat(d, base + row * channels + c), hn::LoadU(d, pivot + c));
-      a = hn::Add(a, v);
-      b = hn::MulAdd(v, v, b);
-    };
+  const auto term = [=](auto d, int64_t row, int64_t c, auto& a, auto& b) HWY_ATTR {
+    const auto v = hn::Sub(LoadFloat(d, x + row * channels + c), hn::LoadU(d, pivot + c));
+    a = hn::Add(a, v);
+    b = hn::MulAdd(v, v, b);
   };
-  SumColumns(rows, channels, make_term, sum, square);
+  SumColumns(rows, channels, term, sum, square);
 }
 
 template <bool kResidual, bool kRelu, class T>
@@ -159,18 +198,15 @@ void BackwardSums(const T* dy, const T* HWY_RESTRICT x, T* masked, int64_t rows,
                   const float* HWY_RESTRICT mean, const ReluMask<T>& mask, double* sum,
                   double* product) {
   WithMask(dy, mask, [&](const auto& gradient) HWY_ATTR {
-    const auto make_term = [&](int64_t first) HWY_ATTR {
-      const int64_t base = first * channels;
-      return [=](auto d, int64_t row, int64_t c, auto& a, auto& b) HWY_ATTR {
-        const int64_t at = base + row * channels + c;
-        const auto value = LoadFloat(d, x + at);
-        const auto g = gradient(d, at, c, value);
-        if (masked) StoreFloat(g, d, masked + at);
-        a = hn::Add(a, g);
-        b = hn::MulAdd(g, hn::Sub(value, hn::LoadU(d, mean + c)), b);
-      };
+    const auto term = [=](auto d, int64_t row, int64_t c, auto& a, auto& b) HWY_ATTR {
+      const int64_t at = row * channels + c;
+      const auto value = LoadFloat(d, x + at);
+      const auto g = gradient(d, at, c, value);
+      if (masked) StoreFloat(g, d, masked + at);
+      a = hn::Add(a, g);
+      b = hn::MulAdd(g, hn::Sub(value, hn::LoadU(d, mean + c)), b);
     };
-    SumColumns(rows, channels, make_term, sum, product);
+    SumColumns(rows, channels, term, sum, product);
   });
 }
 

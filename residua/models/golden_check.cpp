@@ -79,9 +79,9 @@ void check_output(const CardOutput& expected, const at::Tensor& raw, CardResult&
   if (!(norm_error <= result.tolerance * std::abs(expected.norm)))
     result.failures.push_back(fmt::format("output {}: the norm is {:.7g}, the reference has {:.7g}",
                                           expected.name, norm, expected.norm));
-  if (largest > 0) result.largest_error = std::max(result.largest_error, worst / largest);
-  if (expected.norm > 0)
-    result.largest_error = std::max(result.largest_error, norm_error / expected.norm);
+  const auto relative = [](double error, double size) { return error == 0 ? 0 : error / size; };
+  for (const double error : {relative(worst, largest), relative(norm_error, std::abs(expected.norm))})
+    if (!(error <= result.largest_error)) result.largest_error = error;
 }
 
 }  // namespace

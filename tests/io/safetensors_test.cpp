@@ -175,7 +175,9 @@ TEST(Safetensors, HundredThousandTensorsAreCheap) {
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
   EXPECT_EQ(file->tensors().size(), 100'000u);
   EXPECT_TRUE(file->contains("layer.99999.weight"));
-  EXPECT_LT(seconds.count(), 10.0);  // a quadratic reader takes minutes; measured 0.2 s
+  EXPECT_LT(
+      seconds.count(),
+      10.0);  // measured 1.3 s unoptimised on a busy machine; a quadratic reader takes minutes
 }
 
 }  // namespace

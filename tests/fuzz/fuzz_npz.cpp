@@ -1,0 +1,10 @@
+// .npy, .npz and whatever else the recognition of formats lets through.
+#include "residua/io/tensor_file.h"
+#include "tests/fuzz/fuzz.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace residua;
+  fuzz::expect_error_or_success(
+      [&] { fuzz::read_tensors(*parse_tensor_file(fuzz::heap_copy(data, size), "input")); });
+  return 0;
+}
