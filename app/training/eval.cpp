@@ -15,20 +15,24 @@ namespace residua::app {
 namespace {
 
 Json class_json(const ConfusionMatrix& matrix, int64_t c, const std::string& name) {
-  return {{"class", name}, {"images", matrix.total(c)}, {"recall", matrix.recall(c)}, {"precision", matrix.precision(c)}};
+  return {{"class", name},
+          {"images", matrix.total(c)},
+          {"recall", matrix.recall(c)},
+          {"precision", matrix.precision(c)}};
 }
 
 void print_classes(const ConfusionMatrix& matrix, const std::vector<std::string>& names) {
   fmt::print("\n{:<24}{:>8}{:>10}{:>11}\n", "class", "images", "found", "precision");
   for (int64_t c = 0; c < matrix.classes(); ++c)
-    fmt::print("{:<24}{:>8}{:>10}{:>11}\n", names[static_cast<size_t>(c)], matrix.total(c), percent(matrix.recall(c)),
-               percent(matrix.precision(c)));
+    fmt::print("{:<24}{:>8}{:>10}{:>11}\n", names[static_cast<size_t>(c)], matrix.total(c),
+               percent(matrix.recall(c)), percent(matrix.precision(c)));
 }
 
 }  // namespace
 
 int eval(const EvalArguments& a) {
-  const TrainedModel trained = load_trained({.weights = a.weights, .open_data = true}, read_settings("", a.overrides));
+  const TrainedModel trained =
+      load_trained({.weights = a.weights, .open_data = true}, read_settings("", a.overrides));
   use_threads(trained.options.threads);
   const Dataset& test = *trained.data->test;
   const std::shared_ptr<Loader> loader = make_test_loader(trained.options, trained.data->test);
@@ -46,11 +50,13 @@ int eval(const EvalArguments& a) {
     for (const Metric& m : metrics) result[m.name] = m.value;
     result["classes"] = Json::array();
     for (int64_t c = 0; c < matrix.classes(); ++c)
-      result["classes"].push_back(class_json(matrix, c, test.info().classes[static_cast<size_t>(c)]));
+      result["classes"].push_back(
+          class_json(matrix, c, test.info().classes[static_cast<size_t>(c)]));
     fmt::print("{}\n", result.dump(1));
     return 0;
   }
-  fmt::print("{} on {}: {} images\n", trained.options.model.name, trained.options.data.name, matrix.total());
+  fmt::print("{} on {}: {} images\n", trained.options.model.name, trained.options.data.name,
+             matrix.total());
   for (const Metric& m : metrics) fmt::print("  {}\n", metric_text(m));
   if (loader->skipped() > 0) fmt::print("  {} images could not be read\n", loader->skipped());
   print_classes(matrix, test.info().classes);

@@ -19,7 +19,8 @@ std::string class_name(const DatasetInfo& info, int64_t index) {
 Json to_json(const ImagePrediction& p, const DatasetInfo& info) {
   Json top = Json::array();
   for (const auto& [index, probability] : p.top)
-    top.push_back({{"index", index}, {"class", class_name(info, index)}, {"probability", probability}});
+    top.push_back(
+        {{"index", index}, {"class", class_name(info, index)}, {"probability", probability}});
   return {{"image", p.path}, {"top", top}};
 }
 
@@ -27,7 +28,8 @@ Json to_json(const ImagePrediction& p, const DatasetInfo& info) {
 
 int predict(const PredictArguments& a) {
   if (a.inputs.empty())
-    throw Error(ErrorKind::invalid_argument, {.where = "predict", .rule = "needs at least one image"});
+    throw Error(ErrorKind::invalid_argument,
+                {.where = "predict", .rule = "needs at least one image"});
   const TrainedModel trained = load_trained({.weights = a.weights}, read_settings("", a.overrides));
   use_threads(trained.options.threads);
   const auto predictions = predict_images(trained, a.inputs, a.top_k);

@@ -32,7 +32,10 @@ class JsonLinesDisplay final : public Recorder {
   void record(const RunEvent& event) override {
     if (const auto* measured = std::get_if<Measured>(&event)) print(to_json(*measured));
     if (const auto* saved = std::get_if<CheckpointSaved>(&event))
-      print({{"kind", "checkpoint"}, {"step", saved->step}, {"path", saved->path}, {"best", saved->best}});
+      print({{"kind", "checkpoint"},
+             {"step", saved->step},
+             {"path", saved->path},
+             {"best", saved->best}});
   }
   Json position() override { return nullptr; }
   void rewind(const Json&) override {}
@@ -48,7 +51,8 @@ std::shared_ptr<Recorder> make_display(bool json) {
   if (json) return std::make_shared<JsonLinesDisplay>();
   ProgressOptions options{.terminal = isatty(STDERR_FILENO) == 1};
   winsize size{};
-  if (options.terminal && ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) options.width = size.ws_col;
+  if (options.terminal && ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+    options.width = size.ws_col;
   const auto write = [](std::string_view text) {
     std::fwrite(text.data(), 1, text.size(), stderr);
     std::fflush(stderr);
@@ -56,11 +60,14 @@ std::shared_ptr<Recorder> make_display(bool json) {
   return std::make_shared<ProgressDisplay>(write, options);
 }
 
-std::string run_name(const TrainOptions& options) { return options.model.name + "-" + options.data.name; }
+std::string run_name(const TrainOptions& options) {
+  return options.model.name + "-" + options.data.name;
+}
 
 // What a continued run may change: nothing that its numbers depend on, but how long it is.
 Json continued_settings(const RunFolder& folder, const std::vector<std::string>& overrides) {
-  static const std::set<std::string> kFree{"epochs", "keep", "save_every", "workers", "threads", "device"};
+  static const std::set<std::string> kFree{"epochs",  "keep",    "save_every",
+                                           "workers", "threads", "device"};
   Json settings = read_run_configuration(folder);
   const Json changes = read_settings("", overrides);
   for (const auto& [key, value] : changes.items())
@@ -83,7 +90,8 @@ Sizes measure_sizes(const Experiment& e) {
   const LoopOptions& loop = e.options.loop;
   const Pipeline pipeline(e.data->train->info(), e.options.augment, Phase::train);
   Sizes sizes;
-  sizes.image = measure_cost(*e.model, {1, pipeline.channels(), pipeline.height(), pipeline.width()});
+  sizes.image =
+      measure_cost(*e.model, {1, pipeline.channels(), pipeline.height(), pipeline.width()});
   sizes.memory = estimate_training_memory(
       sizes.image, {.batch_size = e.options.batch_size,
                     .optimizer_values = e.options.optim.name == "adamw" ? 2 : 1,
@@ -95,53 +103,59 @@ Sizes measure_sizes(const Experiment& e) {
 int dry_run(const TrainArguments& a, const TrainOptions& options) {
   const Experiment e = make_experiment(options);
   const Sizes sizes = measure_sizes(e);
-  const int64_t steps = (e.train->batches_per_epoch() + options.loop.accumulate - 1) / options.loop.accumulate;
+  const int64_t steps =
+      (e.train->batches_per_epoch() + options.loop.accumulate - 1) / options.loop.accumulate;
   if (a.json) {
-    const Json result{{"configuration", e.configuration()},
-                      {"parameters", sizes.image.parameters},
-                      {"macs_per_image", sizes.image.macs},
-                      {"memory_bytes", sizes.memory.total()},
-                      {"training_images", e.data->train->size()},
-                      {"test_images", e.data->test->size()},
-                      {"steps", steps * options.loop.epochs}};
+    const Json result{
+        {"configuration", e.configuration()},       {"parameters", sizes.image.parameters},
+        {"macs_per_image", sizes.image.macs},       {"memory_bytes", sizes.memory.total()},
+        {"training_images", e.data->train->size()}, {"test_images", e.data->test->size()},
+        {"steps", steps * options.loop.epochs}};
     fmt::print("{}\n", result.dump(1));
     return 0;
   }
   fmt::print("{}\n", to_toml(e.configuration()));
-  fmt::print("# {} images to train on, {} to test on; {} steps an epoch, {} in all\n", e.data->train->size(),
-             e.data->test->size(), steps, steps * options.loop.epochs);
-  fmt::print("# {:L} parameters, {:.2f} million multiply-accumulates an image\n", sizes.image.parameters,
-             static_cast<double>(sizes.image.macs) / 1e6);
+  fmt::print("# {} images to train on, {} to test on; {} steps an epoch, {} in all\n",
+             e.data->train->size(), e.data->test->size(), steps, steps * options.loop.epochs);
+  fmt::print("# {:L} parameters, {:.2f} million multiply-accumulates an image\n",
+             sizes.image.parameters, static_cast<double>(sizes.image.macs) / 1e6);
   constexpr double kMiB = 1 << 20;
   const TrainingMemory& m = sizes.memory;
-  fmt::print("# about {:.1f} MiB of memory: weights {:.1f}, gradients {:.1f}, optimizer {:.1f}, average {:.1f}, "
-             "activations {:.1f}\n",
-             static_cast<double>(m.total()) / kMiB, static_cast<double>(m.weights) / kMiB,
-             static_cast<double>(m.gradients) / kMiB, static_cast<double>(m.optimizer) / kMiB,
-             static_cast<double>(m.ema) / kMiB, static_cast<double>(m.activations) / kMiB);
+  fmt::print(
+      "# about {:.1f} MiB of memory: weights {:.1f}, gradients {:.1f}, optimizer {:.1f}, average "
+      "{:.1f}, "
+      "activations {:.1f}\n",
+      static_cast<double>(m.total()) / kMiB, static_cast<double>(m.weights) / kMiB,
+      static_cast<double>(m.gradients) / kMiB, static_cast<double>(m.optimizer) / kMiB,
+      static_cast<double>(m.ema) / kMiB, static_cast<double>(m.activations) / kMiB);
   return 0;
 }
 
 Json result_json(const RunFolder& folder, const RunResult& result) {
   Json test = Json::object();
   for (const Metric& m : result.test) test[m.name] = m.value;
-  return {{"run", folder.path},       {"finished", result.finished},   {"epochs", result.epoch},
-          {"steps", result.step},     {"test", test},                  {"best_step", result.best_step},
-          {"best", result.best_value}, {"seconds", result.seconds}};
+  return {{"run", folder.path},
+          {"finished", result.finished},
+          {"epochs", result.epoch},
+          {"steps", result.step},
+          {"test", test},
+          {"best_step", result.best_step},
+          {"best", result.best_value},
+          {"seconds", result.seconds}};
 }
 
 TrainerParts with_run(const Experiment& e, const RunFolder& folder, bool json) {
   TrainerParts parts = trainer_parts(e);
-  const auto report = std::make_shared<RunReport>(RunReportParts{
-      .folder = folder,
-      .title = e.options.model.name + " on " + e.options.data.name,
-      .configuration = parts.configuration,
-      .environment = Json::parse(training_environment()),
-      .test = e.data->test,
-      .review = e.review});
+  const auto report = std::make_shared<RunReport>(
+      RunReportParts{.folder = folder,
+                     .title = e.options.model.name + " on " + e.options.data.name,
+                     .configuration = parts.configuration,
+                     .environment = Json::parse(training_environment()),
+                     .test = e.data->test,
+                     .review = e.review});
   parts.checkpoints = std::make_shared<CheckpointStore>(folder.checkpoints(), e.options.loop.keep);
-  parts.recorders = {std::make_shared<JsonLinesLog>(folder.metrics()), std::make_shared<TensorBoardLog>(folder.events()),
-                     make_display(json), report};
+  parts.recorders = {std::make_shared<JsonLinesLog>(folder.metrics()),
+                     std::make_shared<TensorBoardLog>(folder.events()), make_display(json), report};
   parts.stop = StopOnSignals::requested;
   return parts;
 }
@@ -152,11 +166,12 @@ int train(const TrainArguments& a) {
   const bool continued = !a.resume.empty();
   if (continued && (a.dry_run || !a.config.empty()))
     throw Error(ErrorKind::invalid_argument,
-                {.where = "--resume", .rule = "goes with the run's own configuration: no file and no --dry-run"});
+                {.where = "--resume",
+                 .rule = "goes with the run's own configuration: no file and no --dry-run"});
   RunFolder folder;
   if (continued) folder = open_run_folder(a.resume);
-  const TrainOptions options =
-      resolve_options(continued ? continued_settings(folder, a.overrides) : read_settings(a.config, a.overrides));
+  const TrainOptions options = resolve_options(continued ? continued_settings(folder, a.overrides)
+                                                         : read_settings(a.config, a.overrides));
   use_threads(options.threads);
   if (a.dry_run) return dry_run(a, options);
 
@@ -171,10 +186,11 @@ int train(const TrainArguments& a) {
   if (a.json) {
     fmt::print("{}\n", Json{{"kind", "result"}, {"result", summary}}.dump());
   } else if (result.finished) {
-    fmt::print("test accuracy {}, best {}; run folder {}\n", percent(metric_value(result.test, "top1")),
-               percent(result.best_value), folder.path);
+    fmt::print("test accuracy {}, best {}; run folder {}\n",
+               percent(metric_value(result.test, "top1")), percent(result.best_value), folder.path);
   } else {
-    fmt::print("stopped at step {}; `residua train --resume {}` goes on\n", result.step, folder.path);
+    fmt::print("stopped at step {}; `residua train --resume {}` goes on\n", result.step,
+               folder.path);
   }
   return result.finished ? 0 : kInterrupted;
 }

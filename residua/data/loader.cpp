@@ -19,19 +19,18 @@ bool is_corrupt(ErrorKind kind) {
          kind == ErrorKind::unsupported;
 }
 
-struct LeftOut {
-  int64_t index = 0;
-  std::string why;
-};
-
-struct MadeBatch {
-  Batch batch;
-  std::vector<LeftOut> left_out;
-};
-
 }  // namespace
 
 struct Loader::Impl {
+  struct LeftOut {
+    int64_t index = 0;
+    std::string why;
+  };
+  struct MadeBatch {
+    Batch batch;
+    std::vector<LeftOut> left_out;
+  };
+
   std::shared_ptr<const Dataset> dataset;
   Pipeline pipeline;
   LoaderOptions options;
@@ -99,7 +98,7 @@ void Loader::Impl::read_samples(int64_t worker, std::span<const int64_t> wanted,
   }
 }
 
-MadeBatch Loader::Impl::make(int64_t worker, int64_t number, const std::atomic<bool>& cancelled) {
+Loader::Impl::MadeBatch Loader::Impl::make(int64_t worker, int64_t number, const std::atomic<bool>& cancelled) {
   const int64_t begin = number * options.batch_size;
   const int64_t count = std::min<int64_t>(options.batch_size, dataset->size() - begin);
   MadeBatch made;

@@ -16,7 +16,9 @@ namespace {
 // Options that are written among those of a component but belong to something beside it.
 struct DataExtras {
   bool skip_corrupt = false;
-  void fields(Fields& f) { f.add("skip_corrupt", skip_corrupt, "leave out images that cannot be read"); }
+  void fields(Fields& f) {
+    f.add("skip_corrupt", skip_corrupt, "leave out images that cannot be read");
+  }
 };
 
 template <HasFields Extras>
@@ -33,7 +35,8 @@ Component take_extras(const Component& component, Extras& extras, const std::str
 
 // Resolves the component in its registry and puts the extras, complete, back among its options.
 template <class Registry, HasFields Extras>
-Component resolve_with(const Registry& registry, const Component& component, Extras extras, const std::string& where) {
+Component resolve_with(const Registry& registry, const Component& component, Extras extras,
+                       const std::string& where) {
   const Component own = take_extras(component, extras, where);
   Json options = registry.find(own.name).resolve(own.options_or_empty(), where);
   options.update(options_to_json(extras));
@@ -45,7 +48,8 @@ struct NoExtras {
 };
 
 // Sets a model's option to the data's value; a value that was given must be that one.
-void fit_option(Json& options, const Json& all, const std::string& key, int64_t value, const std::string& what) {
+void fit_option(Json& options, const Json& all, const std::string& key, int64_t value,
+                const std::string& what) {
   if (!all.contains(key)) return;
   if (!options.contains(key)) {
     options[key] = value;
@@ -64,7 +68,8 @@ LoaderOptions loader_options(const TrainOptions& options) {
           .skip_corrupt = skips_corrupt(options.data)};
 }
 
-std::shared_ptr<Loader> make_train_loader(const TrainOptions& options, std::shared_ptr<const Dataset> train) {
+std::shared_ptr<Loader> make_train_loader(const TrainOptions& options,
+                                          std::shared_ptr<const Dataset> train) {
   LoaderOptions settings = loader_options(options);
   settings.shuffle = true;
   settings.drop_last = train->size() > settings.batch_size;
@@ -87,7 +92,8 @@ TrainOptions resolve_options(const Json& configuration) {
   options.data = resolve_with(datasets(), options.data, DataExtras{}, "data");
   options.optim = resolve_with(optimizers(), options.optim, ParameterRules{}, "optim");
   options.schedule = resolve_with(schedules(), options.schedule, NoExtras{}, "schedule");
-  resolve_with(models(), options.model, NoExtras{}, "model");  // spelled out when the data are known
+  resolve_with(models(), options.model, NoExtras{},
+               "model");  // spelled out when the data are known
   check_amp(options.loop.amp, parse_device(options.loop.device));
   return options;
 }
@@ -115,7 +121,8 @@ std::shared_ptr<Model> make_model(const Component& model, int64_t seed) {
   return models().create(model, Random(static_cast<uint64_t>(seed)).split("model"));
 }
 
-std::shared_ptr<Loader> make_test_loader(const TrainOptions& options, std::shared_ptr<const Dataset> test) {
+std::shared_ptr<Loader> make_test_loader(const TrainOptions& options,
+                                         std::shared_ptr<const Dataset> test) {
   LoaderOptions settings = loader_options(options);
   Pipeline pipeline(test->info(), options.augment, Phase::test);
   return std::make_shared<Loader>(std::move(test), std::move(pipeline), settings, Random(0));
@@ -171,8 +178,8 @@ Experiment make_experiment(TrainOptions options) {
   e.schedule = schedules().create(e.options.schedule);
   e.train = make_train_loader(e.options, e.data->train);
   e.test = make_test_loader(e.options, e.data->test);
-  e.review = std::make_shared<ClassificationReview>(static_cast<int64_t>(e.data->test->info().classes.size()),
-                                                    e.data->test->size());
+  e.review = std::make_shared<ClassificationReview>(
+      static_cast<int64_t>(e.data->test->info().classes.size()), e.data->test->size());
   return e;
 }
 

@@ -18,21 +18,23 @@
 
 namespace residua {
 
-// Checks every name and option of a configuration and spells out those left to their defaults, without opening data.
-// Throws ErrorKind::invalid_argument or not_found with the nearest names.
+// Checks every name and option of a configuration and spells out those left to their defaults,
+// without opening data. Throws ErrorKind::invalid_argument or not_found with the nearest names.
 TrainOptions resolve_options(const Json& configuration);
 
 // A dataset; takes `skip_corrupt` out of its options, which is the loader's.
 std::shared_ptr<DataSplits> open_data(const Component& data);
 bool skips_corrupt(const Component& data);
 
-// A model for these data: where it has the options num_classes and in_channels and they are not given, they are the
-// data's. With random weights from `seed`. Throws ErrorKind::invalid_argument when the numbers given do not fit the data.
+// A model for these data: where it has the options num_classes and in_channels and they are not
+// given, they are the data's. With random weights from `seed`. Throws ErrorKind::invalid_argument
+// when the numbers given do not fit the data.
 Component fit_model(const Component& model, const DatasetInfo& data);
 std::shared_ptr<Model> make_model(const Component& model, int64_t seed);
 
 // The loader of test images, as training and evaluation use it.
-std::shared_ptr<Loader> make_test_loader(const TrainOptions& options, std::shared_ptr<const Dataset> test);
+std::shared_ptr<Loader> make_test_loader(const TrainOptions& options,
+                                         std::shared_ptr<const Dataset> test);
 
 // For checkpoints: what prediction needs to know of the data.
 Json to_json(const DatasetInfo& info);

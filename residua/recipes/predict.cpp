@@ -14,8 +14,8 @@ namespace {
 constexpr size_t kImagesAtOnce = 32;
 
 at::Tensor read_batch(const Pipeline& pipeline, std::span<const std::string> paths) {
-  at::Tensor input = at::empty({static_cast<int64_t>(paths.size()), pipeline.channels(), pipeline.height(),
-                                pipeline.width()},
+  at::Tensor input = at::empty({static_cast<int64_t>(paths.size()), pipeline.channels(),
+                                pipeline.height(), pipeline.width()},
                                at::kFloat);
   Pipeline::Scratch scratch;
   float* out = input.data_ptr<float>();
@@ -29,16 +29,18 @@ at::Tensor read_batch(const Pipeline& pipeline, std::span<const std::string> pat
 
 }  // namespace
 
-std::vector<ImagePrediction> predict_images(const TrainedModel& trained, const std::vector<std::string>& paths,
-                                            int64_t top_k) {
+std::vector<ImagePrediction> predict_images(const TrainedModel& trained,
+                                            const std::vector<std::string>& paths, int64_t top_k) {
   const torch::NoGradGuard no_grad;
   const LoopOptions& loop = trained.options.loop;
   const at::Device device = parse_device(loop.device);
-  const auto format = loop.channels_last ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
+  const auto format =
+      loop.channels_last ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
   const Pipeline pipeline = prediction_pipeline(trained);
   std::vector<ImagePrediction> predictions;
   for (size_t begin = 0; begin < paths.size(); begin += kImagesAtOnce) {
-    const auto part = std::span(paths).subspan(begin, std::min(kImagesAtOnce, paths.size() - begin));
+    const auto part =
+        std::span(paths).subspan(begin, std::min(kImagesAtOnce, paths.size() - begin));
     const at::Tensor input = read_batch(pipeline, part).to(device).contiguous(format);
     const AutocastScope autocast(loop.amp, device);
     const at::Tensor logits = trained.model->forward(input).to(at::kCPU, at::kFloat);

@@ -14,8 +14,9 @@ struct ImagePrediction {
   std::vector<std::pair<int64_t, double>> top;  // class and probability, best first
 };
 
-// In the order of `paths`, at most `top_k` classes each. Throws the error of the first image that cannot be read.
-std::vector<ImagePrediction> predict_images(const TrainedModel& trained, const std::vector<std::string>& paths,
-                                            int64_t top_k);
+// In the order of `paths`, at most `top_k` classes each. Throws the error of the first image that
+// cannot be read.
+std::vector<ImagePrediction> predict_images(const TrainedModel& trained,
+                                            const std::vector<std::string>& paths, int64_t top_k);
 
 }  // namespace residua

@@ -25,7 +25,9 @@ void load_and_place(TrainedModel& trained, const TensorFile& file) {
 std::string model_name(const Json& overrides) {
   if (!overrides.contains("model")) return {};
   const Json& model = overrides.at("model");
-  return model.is_object() ? model.value("name", std::string()) : model.is_string() ? model.get<std::string>() : std::string();
+  return model.is_object()   ? model.value("name", std::string())
+         : model.is_string() ? model.get<std::string>()
+                             : std::string();
 }
 
 TrainedModel from_checkpoint(const std::string& path, const Json& overrides, bool data_wanted) {
@@ -33,8 +35,10 @@ TrainedModel from_checkpoint(const std::string& path, const Json& overrides, boo
   Json configuration = checkpoint.configuration();
   const std::string saved = configuration.at("model").at("name"), asked = model_name(overrides);
   if (!asked.empty() && asked != saved)
-    throw Error(ErrorKind::invalid_argument,
-                {.where = path, .rule = "is a checkpoint of another model", .expected = asked, .received = saved});
+    throw Error(ErrorKind::invalid_argument, {.where = path,
+                                              .rule = "is a checkpoint of another model",
+                                              .expected = asked,
+                                              .received = saved});
   merge(configuration, overrides);
   TrainedModel trained{.weights = checkpoint.evaluated_weights().path(),
                        .options = resolve_options(configuration),
@@ -55,16 +59,19 @@ DatasetInfo info_of_weights(const Model& model, const AugmentOptions& given) {
     const WeightsInfo& published = about.weights.front();
     info.mean = published.mean;
     info.stddev = published.stddev;
-    info.transform = {.crop = CropKind::random_resized,
-                      .size = published.input_size,
-                      .resize = std::lround(static_cast<double>(published.input_size) / published.crop_fraction)};
+    info.transform = {
+        .crop = CropKind::random_resized,
+        .size = published.input_size,
+        .resize = std::lround(static_cast<double>(published.input_size) / published.crop_fraction)};
     return info;
   }
   if (given.mean.empty() || given.stddev.empty())
-    throw Error(ErrorKind::invalid_argument,
-                {.where = "predict",
-                 .rule = "nothing says how images were prepared for these weights",
-                 .expected = "data=NAME, the data they were trained on, or augment.mean and augment.stddev"});
+    throw Error(
+        ErrorKind::invalid_argument,
+        {.where = "predict",
+         .rule = "nothing says how images were prepared for these weights",
+         .expected =
+             "data=NAME, the data they were trained on, or augment.mean and augment.stddev"});
   info.height = about.input_height;
   info.width = about.input_width;
   return info;
@@ -73,11 +80,13 @@ DatasetInfo info_of_weights(const Model& model, const AugmentOptions& given) {
 TrainedModel from_file(const std::string& path, const Json& overrides, bool data_wanted) {
   const std::unique_ptr<TensorFile> file = open_tensor_file(path);
   if (model_name(overrides).empty())
-    throw Error(ErrorKind::invalid_argument, {.where = path,
-                                              .rule = "does not say which model it belongs to",
-                                              .expected = "model=NAME",
-                                              .hint = "only checkpoints of residua carry their model"});
-  TrainedModel trained{.weights = path, .options = resolve_options(overrides), .model = {}, .info = {}, .data = {}};
+    throw Error(ErrorKind::invalid_argument,
+                {.where = path,
+                 .rule = "does not say which model it belongs to",
+                 .expected = "model=NAME",
+                 .hint = "only checkpoints of residua carry their model"});
+  TrainedModel trained{
+      .weights = path, .options = resolve_options(overrides), .model = {}, .info = {}, .data = {}};
   Component model = trained.options.model;
   if (data_wanted || overrides.contains("data")) {
     trained.data = open_data(trained.options.data);
@@ -102,9 +111,10 @@ Pipeline prediction_pipeline(const TrainedModel& trained) {
   const Pipeline own(trained.info, trained.options.augment, Phase::test);
   if (own.crop() == CropKind::center) return own;
   if (own.height() != own.width())
-    throw Error(ErrorKind::unsupported, {.where = trained.info.name,
-                                         .rule = "prediction needs a square input",
-                                         .received = fmt::format("{} x {}", own.height(), own.width())});
+    throw Error(ErrorKind::unsupported,
+                {.where = trained.info.name,
+                 .rule = "prediction needs a square input",
+                 .received = fmt::format("{} x {}", own.height(), own.width())});
   AugmentOptions any_size{.crop = CropKind::center, .size = own.height(), .resize = own.height()};
   any_size.mean = own.mean();
   any_size.stddev = own.stddev();

@@ -15,10 +15,10 @@
 namespace residua {
 
 struct TrainedModel {
-  std::string weights;      // the file that was loaded
-  TrainOptions options;     // of the checkpoint with the overrides; else the overrides alone
+  std::string weights;           // the file that was loaded
+  TrainOptions options;          // of the checkpoint with the overrides; else the overrides alone
   std::shared_ptr<Model> model;  // on the device, in evaluation mode
-  DatasetInfo info;         // classes and preparation; without class names when nothing tells them
+  DatasetInfo info;  // classes and preparation; without class names when nothing tells them
   std::shared_ptr<DataSplits> data;  // opened where asked for
 };
 
@@ -27,13 +27,13 @@ struct LoadTrained {
   bool open_data = false;  // for evaluation
 };
 
-// `overrides` are options of TrainOptions. A checkpoint brings its own model and data; a file of weights needs
-// `model` in the overrides. Throws ErrorKind::invalid_argument when neither says the model, or when `model` is not the
-// checkpoint's; load_weights' errors when the weights do not fit.
+// `overrides` are options of TrainOptions. A checkpoint brings its own model and data; a file of
+// weights needs `model` in the overrides. Throws ErrorKind::invalid_argument when neither says the
+// model, or when `model` is not the checkpoint's; load_weights' errors when the weights do not fit.
 TrainedModel load_trained(const LoadTrained& what, const Json& overrides);
 
-// Test-phase preparation of images of any size: what the data's own pipeline does, after resizing and cutting the middle
-// where that takes images of one size only.
+// Test-phase preparation of images of any size: what the data's own pipeline does, after resizing
+// and cutting the middle where that takes images of one size only.
 Pipeline prediction_pipeline(const TrainedModel& trained);
 
 }  // namespace residua

@@ -33,7 +33,8 @@ void AppendFile::append(std::string_view bytes) {
     if (done < 0) {
       if (errno == EINTR) continue;
       const int code = errno;
-      // Half a record would spoil the next one. Should this fail too, the first failure is the one to tell.
+      // Half a record would spoil the next one. Should this fail too, the first failure is the one
+      // to tell.
       [[maybe_unused]] const int ignored = ::ftruncate(descriptor_, static_cast<off_t>(size_));
       throw_io_error(path_, "write", code);
     }
@@ -49,8 +50,8 @@ void AppendFile::sync() {
 void AppendFile::truncate(uint64_t size) {
   if (size > size_) {
     log_message(LogLevel::warning,
-                fmt::format("[{}] is shorter than when the checkpoint was saved: {} of {} bytes", path_,
-                            size_, size));
+                fmt::format("[{}] is shorter than when the checkpoint was saved: {} of {} bytes",
+                            path_, size_, size));
     return;
   }
   if (::ftruncate(descriptor_, static_cast<off_t>(size)) != 0)

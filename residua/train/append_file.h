@@ -1,5 +1,6 @@
 #pragma once
-// A file that grows, and can be cut back to an earlier length when a run is continued from a checkpoint.
+// A file that grows, and can be cut back to an earlier length when a run is continued from a
+// checkpoint.
 
 #include <cstdint>
 #include <string>
@@ -18,7 +19,8 @@ class AppendFile {
   // All of `bytes`, or, after a failure, none of them.
   void append(std::string_view bytes);
   void sync();
-  // Cuts the file to `size` bytes; a file that is shorter stays as it is, which is reported through the log.
+  // Cuts the file to `size` bytes; a file that is shorter stays as it is, which is reported through
+  // the log.
   void truncate(uint64_t size);
 
   uint64_t size() const { return size_; }

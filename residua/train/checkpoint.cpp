@@ -30,7 +30,8 @@ std::string manifest_sha256(Json manifest) {
 }
 
 [[noreturn]] void corrupt_checkpoint(const std::string& path, const std::string& rule,
-                                     const std::string& expected = {}, const std::string& received = {}) {
+                                     const std::string& expected = {},
+                                     const std::string& received = {}) {
   throw Error(ErrorKind::corrupt_file,
               {.where = path, .rule = rule, .expected = expected, .received = received});
 }
@@ -64,14 +65,15 @@ void check_file(const std::string& path, const Json& expected) {
   if (error) corrupt_checkpoint(path, "a file of the checkpoint is missing");
   const auto expected_bytes = expected.at("bytes").get<uint64_t>();
   if (bytes != expected_bytes)
-    corrupt_checkpoint(path, "has another length than when it was saved", fmt::format("{} bytes", expected_bytes),
-                       fmt::format("{} bytes", bytes));
+    corrupt_checkpoint(path, "has another length than when it was saved",
+                       fmt::format("{} bytes", expected_bytes), fmt::format("{} bytes", bytes));
   if (sha256_file(path) != expected.at("sha256").get<std::string>())
     corrupt_checkpoint(path, "has changed since it was saved: its SHA-256 differs");
 }
 
 // Writes one file and notes it in the manifest.
-void write_part(const std::string& folder, const std::string& name, const NamedTensors& tensors, Json& manifest) {
+void write_part(const std::string& folder, const std::string& name, const NamedTensors& tensors,
+                Json& manifest) {
   NamedTensors held;  // keeps copies alive while they are written
   std::vector<TensorView> views;
   held.reserve(tensors.size());
@@ -85,14 +87,10 @@ void write_part(const std::string& folder, const std::string& name, const NamedT
 }
 
 Json manifest_of(const CheckpointContent& content, const std::string& best) {
-  return {{"format", kFormat},
-          {"version", kVersion},
-          {"step", content.step},
-          {"best", best},
-          {"metrics", content.metrics},
-          {"configuration", content.configuration},
-          {"data", content.data},
-          {"state", content.state},
+  return {{"format", kFormat},          {"version", kVersion},
+          {"step", content.step},       {"best", best},
+          {"metrics", content.metrics}, {"configuration", content.configuration},
+          {"data", content.data},       {"state", content.state},
           {"files", Json::object()}};
 }
 
@@ -102,7 +100,8 @@ std::vector<std::string> checkpoint_extra_names() { return {"ema.updates"}; }
 
 NamedTensors read_tensors(const TensorFile& file) {
   NamedTensors tensors;
-  for (const TensorInfo& info : file.tensors()) tensors.emplace_back(info.name, to_tensor(file.read(info.name)));
+  for (const TensorInfo& info : file.tensors())
+    tensors.emplace_back(info.name, to_tensor(file.read(info.name)));
   return tensors;
 }
 
@@ -111,7 +110,8 @@ bool is_checkpoint(const std::string& path) {
   return fs::is_regular_file(manifest_path(path), error);
 }
 
-void save_checkpoint(const std::string& path, const CheckpointContent& content, const std::string& best) {
+void save_checkpoint(const std::string& path, const CheckpointContent& content,
+                     const std::string& best) {
   std::error_code error;
   fs::create_directories(path, error);
   if (error) throw_io_error(path, "create the folder", error.value());
@@ -130,9 +130,11 @@ void save_checkpoint(const std::string& path, const CheckpointContent& content, 
 
 Checkpoint load_checkpoint(const std::string& path) try {
   if (!is_checkpoint(path))
-    throw Error(ErrorKind::not_found,
-                {.where = path, .rule = "is not a checkpoint", .expected = "a folder with a manifest.json"});
-  Checkpoint checkpoint{.path = path, .manifest = read_manifest(path), .model = {}, .optimizer = {}, .ema = {}};
+    throw Error(ErrorKind::not_found, {.where = path,
+                                       .rule = "is not a checkpoint",
+                                       .expected = "a folder with a manifest.json"});
+  Checkpoint checkpoint{
+      .path = path, .manifest = read_manifest(path), .model = {}, .optimizer = {}, .ema = {}};
   const auto open = [&](const std::string& name) -> std::unique_ptr<TensorFile> {
     const Json& files = checkpoint.manifest.at("files");
     if (!files.contains(name)) return nullptr;

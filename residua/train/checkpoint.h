@@ -1,14 +1,16 @@
 #pragma once
-// Checkpoints: all that a run needs to go on to the same bits, and a model that other programs can read.
+// Checkpoints: all that a run needs to go on to the same bits, and a model that other programs can
+// read.
 //
 //   checkpoints/step-0000001234/
 //     weights.safetensors      parameters and buffers under the reference's names
 //     ema.safetensors          their running average, where the run keeps one
 //     optimizer.safetensors    momenta and the like
-//     manifest.json            format version, SHA-256 of each file and of itself, configuration, position, metrics
+//     manifest.json            format version, SHA-256 of each file and of itself, configuration,
+//     position, metrics
 //
-// Every file is written atomically and the manifest last, so a folder with a manifest is complete and one without is
-// none.
+// Every file is written atomically and the manifest last, so a folder with a manifest is complete
+// and one without is none.
 
 #include <cstdint>
 #include <memory>
@@ -48,15 +50,16 @@ std::vector<std::string> checkpoint_extra_names();
 
 NamedTensors read_tensors(const TensorFile& file);
 
-// Writes a checkpoint into a folder that is made for it; `best` names the best one of the run so far. When it throws, the
-// folder is gone again.
-void save_checkpoint(const std::string& path, const CheckpointContent& content, const std::string& best);
+// Writes a checkpoint into a folder that is made for it; `best` names the best one of the run so
+// far. When it throws, the folder is gone again.
+void save_checkpoint(const std::string& path, const CheckpointContent& content,
+                     const std::string& best);
 
 // Whether `path` is the folder of a complete checkpoint.
 bool is_checkpoint(const std::string& path);
 
-// Throws ErrorKind::not_found when `path` holds no manifest, ErrorKind::corrupt_file naming the file that is missing, truncated
-// or changed, ErrorKind::unsupported for a newer format.
+// Throws ErrorKind::not_found when `path` holds no manifest, ErrorKind::corrupt_file naming the
+// file that is missing, truncated or changed, ErrorKind::unsupported for a newer format.
 Checkpoint load_checkpoint(const std::string& path);
 
 }  // namespace residua

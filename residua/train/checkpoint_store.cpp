@@ -27,12 +27,12 @@ std::optional<CheckpointName> parse_name(std::string_view text) {
   text.remove_prefix(5);
   CheckpointName name;
   const char* end = text.data() + text.size();
-  auto [rest, error] = std::from_chars(text.data(), end, name.step);
-  if (error != std::errc()) return std::nullopt;
-  if (rest == end) return name;
-  if (*rest != '-') return std::nullopt;
-  std::tie(rest, error) = std::from_chars(rest + 1, end, name.number);
-  if (error != std::errc() || rest != end) return std::nullopt;
+  const auto step = std::from_chars(text.data(), end, name.step);
+  if (step.ec != std::errc()) return std::nullopt;
+  if (step.ptr == end) return name;
+  if (*step.ptr != '-') return std::nullopt;
+  const auto number = std::from_chars(step.ptr + 1, end, name.number);
+  if (number.ec != std::errc() || number.ptr != end) return std::nullopt;
   return name;
 }
 
@@ -46,9 +46,11 @@ std::vector<std::string> checkpoint_folders(const std::string& folder) {
   std::vector<std::string> names;
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(folder, error))
-    if (parse_name(entry.path().filename().string())) names.push_back(entry.path().filename().string());
-  std::sort(names.begin(), names.end(),
-            [](const std::string& a, const std::string& b) { return *parse_name(a) < *parse_name(b); });
+    if (parse_name(entry.path().filename().string()))
+      names.push_back(entry.path().filename().string());
+  std::sort(names.begin(), names.end(), [](const std::string& a, const std::string& b) {
+    return *parse_name(a) < *parse_name(b);
+  });
   return names;
 }
 
@@ -58,14 +60,16 @@ void remove_folder(const std::string& path) {
   fs::remove(path + "/manifest.json", error);
   if (!error) fs::remove_all(path, error);
   if (error)
-    log_message(LogLevel::warning, fmt::format("[{}] could not be removed: {}", path, error.message()));
+    log_message(LogLevel::warning,
+                fmt::format("[{}] could not be removed: {}", path, error.message()));
 }
 
 // Reads "best" or "last" of index.json; empty when it is not there or not whole.
 std::string indexed_name(const std::string& folder, const std::string& which) {
   try {
     const std::vector<std::byte> bytes = read_file(folder + "/index.json", 1 << 16);
-    const Json index = parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, folder);
+    const Json index =
+        parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, folder);
     const std::string name = index.value(which, std::string());
     return parse_name(name) && is_checkpoint(folder + "/" + name) ? name : std::string();
   } catch (const std::exception&) {
@@ -75,7 +79,8 @@ std::string indexed_name(const std::string& folder, const std::string& which) {
 
 std::optional<std::string> checkpoint_of_run(const std::string& path, const std::string& which) {
   for (const std::string& folder : {path + "/checkpoints", path}) {
-    if (const std::string name = indexed_name(folder, which); !name.empty()) return folder + "/" + name;
+    if (const std::string name = indexed_name(folder, which); !name.empty())
+      return folder + "/" + name;
     std::string newest;
     for (const std::string& name : checkpoint_folders(folder))
       if (is_checkpoint(folder + "/" + name)) newest = name;
@@ -91,8 +96,9 @@ std::optional<std::string> find_checkpoint(const std::string& path) {
   if (fs::is_directory(path, error)) {
     if (is_checkpoint(path)) return path;
     if (const auto found = checkpoint_of_run(path, "best")) return found;
-    throw Error(ErrorKind::not_found,
-                {.where = path, .rule = "holds no checkpoint", .expected = "a run, or a folder with a manifest.json"});
+    throw Error(ErrorKind::not_found, {.where = path,
+                                       .rule = "holds no checkpoint",
+                                       .expected = "a run, or a folder with a manifest.json"});
   }
   const fs::path given(path);
   const std::string which = given.filename().string();
@@ -144,7 +150,8 @@ void CheckpointStore::prune(const std::string& newest) const {
   int64_t kept = 0;
   for (auto name = folders.rbegin(); name != folders.rend(); ++name) {
     const bool complete = is_checkpoint(folder_ + "/" + *name);
-    // What comes after the newest belongs to a future that was given up because it could not be read.
+    // What comes after the newest belongs to a future that was given up because it could not be
+    // read.
     const bool abandoned = *parse_name(*name) > last;
     if (!abandoned && complete && kept++ < keep_) continue;
     if (!abandoned && complete && *name == best_) continue;
@@ -163,7 +170,8 @@ std::optional<Checkpoint> CheckpointStore::load_newest() {
       return checkpoint;
     } catch (const Error& error) {
       if (!first_failure) first_failure = std::current_exception();
-      log_message(LogLevel::warning, fmt::format("{} The checkpoint before it is tried.", error.what()));
+      log_message(LogLevel::warning,
+                  fmt::format("{} The checkpoint before it is tried.", error.what()));
     }
   }
   if (first_failure) std::rethrow_exception(first_failure);

@@ -1,5 +1,6 @@
 #pragma once
-// The checkpoints of one run: step-0000001234/, and a later one of the same step as step-0000001234-2/.
+// The checkpoints of one run: step-0000001234/, and a later one of the same step as
+// step-0000001234-2/.
 
 #include <cstdint>
 #include <optional>
@@ -10,9 +11,9 @@
 
 namespace residua {
 
-// The checkpoint that `path` means: a checkpoint itself; of a run, or its folder of checkpoints, the best, else the last;
-// RUN/best and RUN/last. Nothing when `path` is no folder of ours (weights of others, say).
-// Throws ErrorKind::not_found for a run that has saved none.
+// The checkpoint that `path` means: a checkpoint itself; of a run, or its folder of checkpoints,
+// the best, else the last; RUN/best and RUN/last. Nothing when `path` is no folder of ours (weights
+// of others, say). Throws ErrorKind::not_found for a run that has saved none.
 std::optional<std::string> find_checkpoint(const std::string& path);
 
 class CheckpointStore {
@@ -23,8 +24,8 @@ class CheckpointStore {
   // Returns the new checkpoint's path. When it throws, all earlier checkpoints are as they were.
   std::string save(const CheckpointContent& content, bool best);
 
-  // The newest checkpoint that is whole; those that are not are named in a warning through the log. Nothing when there
-  // is none at all; when there are only broken ones, the error of the newest.
+  // The newest checkpoint that is whole; those that are not are named in a warning through the log.
+  // Nothing when there is none at all; when there are only broken ones, the error of the newest.
   std::optional<Checkpoint> load_newest();
 
   std::vector<std::string> names() const;  // complete ones, oldest first

@@ -14,7 +14,8 @@ namespace {
 // Evaluation mode while it lives.
 class EvaluationMode {
  public:
-  explicit EvaluationMode(torch::nn::Module& module) : module_(module), was_training_(module.is_training()) {
+  explicit EvaluationMode(torch::nn::Module& module)
+      : module_(module), was_training_(module.is_training()) {
     module_.eval();
   }
   ~EvaluationMode() { module_.train(was_training_); }

@@ -25,8 +25,8 @@ struct EvaluateOptions {
   Amp amp = Amp::off;
 };
 
-// Means over all samples; the network is in evaluation mode meanwhile and in its former mode after. Nothing when `stop`
-// said so. Throws ErrorKind::corrupt_file when not one image could be read.
+// Means over all samples; the network is in evaluation mode meanwhile and in its former mode after.
+// Nothing when `stop` said so. Throws ErrorKind::corrupt_file when not one image could be read.
 std::optional<Metrics> evaluate(const Network& network, const Task& task, Loader& loader,
                                 const EvaluateOptions& options, EvaluationReview* review = nullptr,
                                 const std::function<bool()>& stop = {});

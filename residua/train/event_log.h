@@ -1,9 +1,10 @@
 #pragma once
 // The run's numbers as JSON lines, one object a line:
 //
-//   {"kind":"train","step":20,"epoch":1,"lr":0.1,"loss":1.93,"top1":0.31,"images_per_second":812,"seconds":1.6}
+//   {"kind":"train","step":20,"epoch":1,"lr":0.1,"loss":1.93,"top1":0.31,...}
 //
-// Kinds are those of `Measured`. A continued run cuts the file back to its checkpoint, so no line is there twice.
+// Kinds are those of `Measured`. A continued run cuts the file back to its checkpoint, so no line
+// is there twice.
 
 #include "residua/train/append_file.h"
 #include "residua/train/recorder.h"

@@ -38,16 +38,15 @@ std::string first_non_finite(const Network& network, const Batch& batch, Amp amp
   }
   if (first == nullptr) return "the loss alone";
   std::string text = module_path(*network.module, first);
-  const std::string own = first_non_finite_parameter(*first, false);
+  const std::string own = first_non_finite_weight(*first);
   if (!own.empty()) text += ", whose " + own + " is not finite";
   return text;
 }
 
-std::string first_non_finite_parameter(const torch::nn::Module& module, bool gradients) {
+std::string first_non_finite_weight(const torch::nn::Module& module) {
   const torch::NoGradGuard no_grad;
   for (const auto& item : module.named_parameters())
-    if (!all_finite(gradients ? item.value().grad() : item.value())) return item.key();
-  if (gradients) return {};
+    if (!all_finite(item.value())) return item.key();
   for (const auto& item : module.named_buffers())
     if (!all_finite(item.value())) return item.key();
   return {};

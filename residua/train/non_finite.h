@@ -10,12 +10,12 @@ namespace residua {
 
 struct Batch;
 
-// Runs the batch again and watches every layer: the path of the first whose output is not finite, and whether one of its
-// weights is at fault ("layer1.0.conv1, whose weight is not finite"). "the images" when the input already is; "the loss
-// alone" when no layer is.
+// Runs the batch again and watches every layer: the path of the first whose output is not finite,
+// and whether one of its weights is at fault ("layer1.0.conv1, whose weight is not finite"). "the
+// images" when the input already is; "the loss alone" when no layer is.
 std::string first_non_finite(const Network& network, const Batch& batch, Amp amp);
 
-// Name of the first parameter or buffer (or, with `gradients`, the first whose gradient) that is not finite; empty: none.
-std::string first_non_finite_parameter(const torch::nn::Module& module, bool gradients);
+// Name of the first parameter or buffer that is not finite; empty: none.
+std::string first_non_finite_weight(const torch::nn::Module& module);
 
 }  // namespace residua

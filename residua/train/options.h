@@ -16,7 +16,8 @@ struct EnumNames<Amp> {
   static constexpr std::array names{"off", "bf16", "fp16"};
 };
 
-// What the loop itself needs to know. Saving and logging are part of it: they decide where a run can be continued.
+// What the loop itself needs to know. Saving and logging are part of it: they decide where a run
+// can be continued.
 struct LoopOptions {
   int64_t epochs = 30;
   int64_t seed = 0;
@@ -38,45 +39,55 @@ struct LoopOptions {
     f.add("device", device, "cpu, cuda or cuda:N");
     f.add("amp", amp, "mixed precision: bf16 on any device, fp16 on cuda only");
     f.add("channels_last", channels_last, "keep images and filters with channels innermost");
-    f.add("accumulate", accumulate, "batches whose gradients are averaged for one step", {.min = 1});
-    f.add("clip_grad_norm", clip_grad_norm, "largest norm of the gradient; 0: no limit", {.min = 0});
-    f.add("ema_decay", ema_decay, "of the running average of the weights that is evaluated; 0: none", unit);
-    f.add("eval_every", eval_every, "epochs between evaluations; the last epoch always is", {.min = 1});
-    f.add("save_every", save_every, "steps between checkpoints; 0: one after every epoch", {.min = 0});
+    f.add("accumulate", accumulate, "batches whose gradients are averaged for one step",
+          {.min = 1});
+    f.add("clip_grad_norm", clip_grad_norm, "largest norm of the gradient; 0: no limit",
+          {.min = 0});
+    f.add("ema_decay", ema_decay,
+          "of the running average of the weights that is evaluated; 0: none", unit);
+    f.add("eval_every", eval_every, "epochs between evaluations; the last epoch always is",
+          {.min = 1});
+    f.add("save_every", save_every, "steps between checkpoints; 0: one after every epoch",
+          {.min = 0});
     f.add("keep", keep, "newest checkpoints that stay, besides the best", {.min = 1});
     f.add("log_every", log_every, "steps between lines of the log", {.min = 1});
   }
 };
 
-// A whole run of image classification: what is trained, on what, how. The defaults train resnet20 on the digits that
-// come with the library, in well under a minute on two cores.
+// A whole run of image classification: what is trained, on what, how. The defaults train resnet20
+// on the digits that come with the library, in well under a minute on two cores.
 struct TrainOptions {
   Component model = "resnet20";
   Component data = "digits";
   Component optim = "sgd";
   Component schedule = "cosine";
-  AugmentOptions augment;
+  AugmentOptions augment = {};
   int64_t batch_size = 32;
   double label_smoothing = 0;
-  LoopOptions loop;
+  LoopOptions loop = {};
   int64_t workers = 2;
   int64_t threads = 0;
-  std::string out;
+  std::string out = {};
 
   void fields(Fields& f) {
     f.add("model", model, "what is trained: a name of `residua list models`, and its options");
-    f.add("data", data, "a name of `residua list datasets`, and its options; `data.skip_corrupt=true` leaves out "
-                        "images that cannot be read");
-    f.add("optim", optim, "a name of `residua list optimizers`, and its options; also weight_decay, "
-                          "decay_norm_and_bias and rules (by parameter name)");
-    f.add("schedule", schedule, "of the learning rate: a name of `residua list schedules`, and its options");
+    f.add("data", data,
+          "a name of `residua list datasets`, and its options; `data.skip_corrupt=true` leaves out "
+          "images that cannot be read");
+    f.add("optim", optim,
+          "a name of `residua list optimizers`, and its options; also weight_decay, "
+          "decay_norm_and_bias and rules (by parameter name)");
+    f.add("schedule", schedule,
+          "of the learning rate: a name of `residua list schedules`, and its options");
     f.add("augment", augment, "how training images are changed at random");
     f.add("batch_size", batch_size, "images in a batch", {.min = 1, .max = 1 << 20});
     f.add("label_smoothing", label_smoothing, "part of the target that is spread over all classes",
           {.min = 0, .max = 1, .open_max = true});
     loop.fields(f);
-    f.add("workers", workers, "threads that prepare batches; 0: none but the training one", {.min = 0, .max = 256});
-    f.add("threads", threads, "that compute; 0: as many as this process may use", {.min = 0, .max = 4096});
+    f.add("workers", workers, "threads that prepare batches; 0: none but the training one",
+          {.min = 0, .max = 256});
+    f.add("threads", threads, "that compute; 0: as many as this process may use",
+          {.min = 0, .max = 4096});
     f.add("out", out, "folder of the run; empty: runs/MODEL-DATA, numbered");
   }
 };

@@ -13,14 +13,20 @@ namespace {
 constexpr int64_t kGrowthInterval = 2000;
 
 #if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
-bool autocast_enabled(bool cuda) { return at::autocast::is_autocast_enabled(cuda ? at::kCUDA : at::kCPU); }
-at::ScalarType autocast_dtype(bool cuda) { return at::autocast::get_autocast_dtype(cuda ? at::kCUDA : at::kCPU); }
+bool autocast_enabled(bool cuda) {
+  return at::autocast::is_autocast_enabled(cuda ? at::kCUDA : at::kCPU);
+}
+at::ScalarType autocast_dtype(bool cuda) {
+  return at::autocast::get_autocast_dtype(cuda ? at::kCUDA : at::kCPU);
+}
 void set_autocast(bool cuda, bool enabled, at::ScalarType dtype) {
   at::autocast::set_autocast_dtype(cuda ? at::kCUDA : at::kCPU, dtype);
   at::autocast::set_autocast_enabled(cuda ? at::kCUDA : at::kCPU, enabled);
 }
 #else
-bool autocast_enabled(bool cuda) { return cuda ? at::autocast::is_enabled() : at::autocast::is_cpu_enabled(); }
+bool autocast_enabled(bool cuda) {
+  return cuda ? at::autocast::is_enabled() : at::autocast::is_cpu_enabled();
+}
 at::ScalarType autocast_dtype(bool cuda) {
   return cuda ? at::autocast::get_autocast_gpu_dtype() : at::autocast::get_autocast_cpu_dtype();
 }
@@ -39,11 +45,13 @@ void set_autocast(bool cuda, bool enabled, at::ScalarType dtype) {
 
 void check_amp(Amp amp, const at::Device& device) {
   if (amp == Amp::fp16 && !device.is_cuda())
-    throw Error(ErrorKind::unsupported,
-                {.where = "amp", .rule = "fp16 needs a CUDA device", .hint = "on the CPU use amp=bf16"});
+    throw Error(
+        ErrorKind::unsupported,
+        {.where = "amp", .rule = "fp16 needs a CUDA device", .hint = "on the CPU use amp=bf16"});
 }
 
-AutocastScope::AutocastScope(Amp amp, const at::Device& device) : amp_(amp), cuda_(device.is_cuda()) {
+AutocastScope::AutocastScope(Amp amp, const at::Device& device)
+    : amp_(amp), cuda_(device.is_cuda()) {
   if (amp_ == Amp::off) return;
   was_enabled_ = autocast_enabled(cuda_);
   was_dtype_ = autocast_dtype(cuda_);

@@ -15,7 +15,8 @@ namespace residua {
 // Throws ErrorKind::unsupported for fp16 on the CPU, whose operators lack it.
 void check_amp(Amp amp, const at::Device& device);
 
-// While it lives, this thread's operators on `device` run in the reduced precision where that is safe.
+// While it lives, this thread's operators on `device` run in the reduced precision where that is
+// safe.
 class AutocastScope {
  public:
   AutocastScope(Amp amp, const at::Device& device);
@@ -30,14 +31,16 @@ class AutocastScope {
   at::ScalarType was_dtype_ = at::kFloat;
 };
 
-// Multiplies the loss so that small gradients do not vanish in fp16. The factor halves when a gradient overflowed (that
-// step is left out) and doubles after 2,000 good steps. A disabled scaler changes nothing.
+// Multiplies the loss so that small gradients do not vanish in fp16. The factor halves when a
+// gradient overflowed (that step is left out) and doubles after 2,000 good steps. A disabled scaler
+// changes nothing.
 class LossScaler {
  public:
   explicit LossScaler(bool enabled) : enabled_(enabled) {}
 
   at::Tensor scale(const at::Tensor& loss) const { return enabled_ ? loss * scale_ : loss; }
-  // Divides the gradients by the factor and adapts it. False: some gradient is not finite, do not step.
+  // Divides the gradients by the factor and adapts it. False: some gradient is not finite, do not
+  // step.
   bool unscale(const std::vector<at::Tensor>& parameters);
 
   double factor() const { return enabled_ ? scale_ : 1; }

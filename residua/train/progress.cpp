@@ -37,7 +37,8 @@ std::string duration_text(double seconds) {
 }
 
 std::string metric_text(const Metric& metric) {
-  if (metric.name.starts_with("top")) return fmt::format("{} {:.2f} %", metric.name, 100 * metric.value);
+  if (metric.name.starts_with("top"))
+    return fmt::format("{} {:.2f} %", metric.name, 100 * metric.value);
   return fmt::format("{} {:.4f}", metric.name, metric.value);
 }
 
@@ -97,12 +98,16 @@ std::string ProgressDisplay::time_left(int64_t step) const {
 std::string ProgressDisplay::line(const StepDone& event) const {
   const int64_t in_epoch = event.step - (event.epoch - 1) * run_.steps_per_epoch;
   const double part =
-      std::clamp(static_cast<double>(in_epoch) / static_cast<double>(std::max<int64_t>(1, run_.steps_per_epoch)), 0.0, 1.0);
+      std::clamp(static_cast<double>(in_epoch) /
+                     static_cast<double>(std::max<int64_t>(1, run_.steps_per_epoch)),
+                 0.0, 1.0);
   const std::string bar =
-      options_.terminal ? fmt::format(" [{}]", bar_text(part, std::clamp<int64_t>(options_.width - 80, 10, 40))) : "";
-  return fmt::format("epoch {}/{}{} {:3.0f}%{}  lr {:.4g}  {:.0f} img/s  left {}", event.epoch, run_.epochs, bar,
-                     100 * part, metrics_text(event.epoch_means), event.lr, images_per_second_,
-                     time_left(event.step));
+      options_.terminal
+          ? fmt::format(" [{}]", bar_text(part, std::clamp<int64_t>(options_.width - 80, 10, 40)))
+          : "";
+  return fmt::format("epoch {}/{}{} {:3.0f}%{}  lr {:.4g}  {:.0f} img/s  left {}", event.epoch,
+                     run_.epochs, bar, 100 * part, metrics_text(event.epoch_means), event.lr,
+                     images_per_second_, time_left(event.step));
 }
 
 void ProgressDisplay::print(const std::string& text) {

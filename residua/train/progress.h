@@ -1,7 +1,8 @@
 #pragma once
 // What a person sees of a run: one line that is redrawn on a terminal, plain lines elsewhere.
 //
-//   epoch 3/30 [=======>            ]  36%  loss 0.4213  top1 87.3 %  lr 0.0941  812 img/s  left 1:04
+//   epoch 3/30 [=======>            ]  36%  loss 0.4213  top1 87.3 %  lr 0.0941  812 img/s  left
+//   1:04
 //
 // Nothing is printed here: finished text goes to `write`.
 

@@ -25,7 +25,8 @@ struct StepDone {
 
 // Means over a stretch of the run.
 struct Measured {
-  std::string kind;  // "train": the last steps; "epoch": a whole epoch of training; "test": an evaluation
+  std::string
+      kind;  // "train": the last steps; "epoch": a whole epoch of training; "test": an evaluation
   int64_t step = 0, epoch = 0;
   double lr = 0;
   Metrics metrics;
@@ -50,7 +51,8 @@ class Recorder {
  public:
   virtual ~Recorder() = default;
   virtual void record(const RunEvent& event) = 0;
-  // Makes durable what was recorded and says how to return to this point; null when nothing is kept.
+  // Makes durable what was recorded and says how to return to this point; null when nothing is
+  // kept.
   virtual Json position() = 0;
   // Forgets what was recorded after `position`; null: everything.
   virtual void rewind(const Json& position) = 0;

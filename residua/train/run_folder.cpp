@@ -28,7 +28,8 @@ bool make_folder(const std::string& path) {
 
 std::string claim_free_folder(const std::string& name) {
   for (int number = 1;; ++number) {
-    std::string path = number == 1 ? fmt::format("runs/{}", name) : fmt::format("runs/{}-{}", name, number);
+    std::string path =
+        number == 1 ? fmt::format("runs/{}", name) : fmt::format("runs/{}-{}", name, number);
     if (make_folder(path)) return path;
   }
 }
@@ -49,7 +50,8 @@ void claim_folder(const std::string& path) {
 
 }  // namespace
 
-RunFolder create_run_folder(const std::string& out, const std::string& name, const Json& configuration) {
+RunFolder create_run_folder(const std::string& out, const std::string& name,
+                            const Json& configuration) {
   RunFolder folder{out};
   if (out.empty()) {
     folder.path = claim_free_folder(name);
@@ -70,7 +72,8 @@ RunFolder open_run_folder(const std::string& path) {
   RunFolder folder{path};
   std::error_code error;
   if (!fs::is_regular_file(folder.config(), error))
-    throw Error(ErrorKind::not_found, {.where = path, .rule = "holds no run", .expected = folder.config()});
+    throw Error(ErrorKind::not_found,
+                {.where = path, .rule = "holds no run", .expected = folder.config()});
   return folder;
 }
 

@@ -2,15 +2,17 @@
 // What a training run leaves behind:
 //
 //   OUT/
-//     config.toml                          every option, resolved; `residua train OUT/config.toml` repeats the run
-//     metrics.jsonl                        one JSON object a line (train/event_log.h)
-//     events.out.tfevents.residua          the same numbers for TensorBoard
+//     config.toml                          every option, resolved; `residua train OUT/config.toml`
+//     repeats the run metrics.jsonl                        one JSON object a line
+//     (train/event_log.h) events.out.tfevents.residua          the same numbers for TensorBoard
 //     checkpoints/index.json               the names of the last and the best checkpoint
 //     checkpoints/step-0000001234/         one checkpoint (train/checkpoint.h)
 //     report.html                          one self-contained page
-//     result.json                          written when the run has finished: final and best metrics
+//     result.json                          written when the run has finished: final and best
+//     metrics
 //
-// A folder is one run: `residua train --resume OUT` continues it, and a new run takes another folder.
+// A folder is one run: `residua train --resume OUT` continues it, and a new run takes another
+// folder.
 
 #include <string>
 
@@ -29,12 +31,14 @@ struct RunFolder {
   std::string result() const { return path + "/result.json"; }
 };
 
-// Makes the folder of a new run and writes its configuration. An empty `out` means runs/NAME, or runs/NAME-2 and so on,
-// the first that is free. Throws ErrorKind::invalid_argument when `out` is there and not an empty folder, ErrorKind::io when
-// it cannot be made; then nothing of it is left.
-RunFolder create_run_folder(const std::string& out, const std::string& name, const Json& configuration);
+// Makes the folder of a new run and writes its configuration. An empty `out` means runs/NAME, or
+// runs/NAME-2 and so on, the first that is free. Throws ErrorKind::invalid_argument when `out` is
+// there and not an empty folder, ErrorKind::io when it cannot be made; then nothing of it is left.
+RunFolder create_run_folder(const std::string& out, const std::string& name,
+                            const Json& configuration);
 
-// The folder of a run to be continued, and its configuration. Throws ErrorKind::not_found when it holds no run.
+// The folder of a run to be continued, and its configuration. Throws ErrorKind::not_found when it
+// holds no run.
 RunFolder open_run_folder(const std::string& path);
 Json read_run_configuration(const RunFolder& folder);
 

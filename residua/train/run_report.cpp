@@ -21,8 +21,10 @@ double report_clock() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-ReportSeries& series_named(std::vector<ReportSeries>& all, const std::string& name, const std::string& x_label) {
-  const auto found = std::find_if(all.begin(), all.end(), [&](const ReportSeries& s) { return s.name == name; });
+ReportSeries& series_named(std::vector<ReportSeries>& all, const std::string& name,
+                           const std::string& x_label) {
+  const auto found =
+      std::find_if(all.begin(), all.end(), [&](const ReportSeries& s) { return s.name == name; });
   if (found != all.end()) return *found;
   return all.emplace_back(ReportSeries{name, x_label, {}, {}});
 }
@@ -36,13 +38,15 @@ void add_line(std::vector<ReportSeries>& all, const Json& line) {
     if (key == "kind" || key == "step" || key == "epoch" || key == "seconds") continue;
     const bool of_step = key == "lr" || key == "images_per_second";
     if (of_step != rate) continue;
-    ReportSeries& s = of_step ? series_named(all, key, "step") : series_named(all, split + "/" + key, "epoch");
+    ReportSeries& s =
+        of_step ? series_named(all, key, "step") : series_named(all, split + "/" + key, "epoch");
     s.x.push_back(line.at(of_step ? "step" : "epoch").get<double>());
     s.y.push_back(value.is_number() ? value.get<double>() : std::nan(""));
   }
 }
 
-std::vector<ReportSample> with_images(const Dataset& dataset, const std::vector<Prediction>& predictions) {
+std::vector<ReportSample> with_images(const Dataset& dataset,
+                                      const std::vector<Prediction>& predictions) {
   std::vector<ReportSample> samples;
   for (const Prediction& p : predictions) {
     Image image = dataset.get(p.index).image;
@@ -55,7 +59,8 @@ std::vector<ReportSample> with_images(const Dataset& dataset, const std::vector<
 std::vector<std::vector<int64_t>> rows_of(const ConfusionMatrix& matrix) {
   std::vector<std::vector<int64_t>> rows(static_cast<size_t>(matrix.classes()));
   for (int64_t l = 0; l < matrix.classes(); ++l)
-    for (int64_t p = 0; p < matrix.classes(); ++p) rows[static_cast<size_t>(l)].push_back(matrix.count(l, p));
+    for (int64_t p = 0; p < matrix.classes(); ++p)
+      rows[static_cast<size_t>(l)].push_back(matrix.count(l, p));
   return rows;
 }
 
@@ -72,7 +77,8 @@ std::vector<ReportSeries> read_series(const std::string& metrics_path) {
 }
 
 void RunReport::record(const RunEvent& event) {
-  if (const auto* measured = std::get_if<Measured>(&event); measured != nullptr && measured->kind == "test") {
+  if (const auto* measured = std::get_if<Measured>(&event);
+      measured != nullptr && measured->kind == "test") {
     summary_["epochs"] = measured->epoch;
     for (const Metric& m : measured->metrics) {
       const std::string text = metric_text(m);

@@ -16,12 +16,12 @@ struct RunReportParts {
   RunFolder folder;
   std::string title;
   Json configuration, environment;
-  std::shared_ptr<const Dataset> test;                  // whose images are shown
+  std::shared_ptr<const Dataset> test;  // whose images are shown
   std::shared_ptr<const ClassificationReview> review;
 };
 
-// The curves of metrics.jsonl as series "train/loss", "test/top1", ..., over epochs. A last line that is cut off is
-// left out.
+// The curves of metrics.jsonl as series "train/loss", "test/top1", ..., over epochs. A last line
+// that is cut off is left out.
 std::vector<ReportSeries> read_series(const std::string& metrics_path);
 
 // Writes the page with checkpoints, at most every few seconds, and at the end of the run.

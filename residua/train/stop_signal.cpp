@@ -1,7 +1,5 @@
 #include "residua/train/stop_signal.h"
 
-#include <csignal>
-
 namespace residua {
 
 namespace {
@@ -17,13 +15,13 @@ StopOnSignals::StopOnSignals() {
   struct sigaction action {};
   action.sa_handler = note_stop;
   action.sa_flags = static_cast<int>(SA_RESETHAND) | SA_RESTART;
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
+  sigaction(SIGINT, &action, &interrupt_);
+  sigaction(SIGTERM, &action, &terminate_);
 }
 
 StopOnSignals::~StopOnSignals() {
-  std::signal(SIGINT, SIG_DFL);
-  std::signal(SIGTERM, SIG_DFL);
+  sigaction(SIGINT, &interrupt_, nullptr);
+  sigaction(SIGTERM, &terminate_, nullptr);
 }
 
 bool StopOnSignals::requested() { return stop_requested != 0; }

@@ -1,5 +1,6 @@
 #pragma once
-// The trainer knows tasks, not models: a task says what a model's output is compared with, and how well it did.
+// The trainer knows tasks, not models: a task says what a model's output is compared with, and how
+// well it did.
 
 #include <ATen/core/Tensor.h>
 

@@ -81,9 +81,10 @@ std::string tensorboard_version_event(double wall_time) {
   return event;
 }
 
-std::string tensorboard_scalar_event(double wall_time, int64_t step, std::string_view tag, float value) {
+std::string tensorboard_scalar_event(double wall_time, int64_t step, std::string_view tag,
+                                     float value) {
   std::string scalar;
-  put_bytes(scalar, 1, tag);             // Summary.Value.tag
+  put_bytes(scalar, 1, tag);          // Summary.Value.tag
   put_tag(scalar, 2, Wire::fixed32);  // Summary.Value.simple_value
   put_little_endian(scalar, std::bit_cast<uint32_t>(value));
   std::string summary;
@@ -110,8 +111,8 @@ void TensorBoardLog::record(const RunEvent& event) {
   const double now = wall_time_now();
   std::string frames;
   const auto scalar = [&](const std::string& name, double value) {
-    frames += tfrecord_frame(tensorboard_scalar_event(now, measured->step, measured->kind + "/" + name,
-                                                      static_cast<float>(value)));
+    frames += tfrecord_frame(tensorboard_scalar_event(
+        now, measured->step, measured->kind + "/" + name, static_cast<float>(value)));
   };
   for (const Metric& m : measured->metrics) scalar(m.name, m.value);
   scalar("images_per_second", measured->images_per_second);

@@ -1,7 +1,7 @@
 #pragma once
-// TensorBoard event files: TFRecord frames around `tensorflow.Event` messages, of which scalar summaries need six
-// fields (tensorflow/core/util/event.proto, summary.proto; the frame is described in
-// tensorflow/core/lib/io/record_writer.h).
+// TensorBoard event files: TFRecord frames around `tensorflow.Event` messages, of which scalar
+// summaries need six fields (tensorflow/core/util/event.proto, summary.proto; the frame is
+// described in tensorflow/core/lib/io/record_writer.h).
 
 #include <cstdint>
 #include <string>
@@ -16,12 +16,14 @@ namespace residua {
 uint32_t crc32c(std::string_view bytes);
 uint32_t masked_crc32c(std::string_view bytes);
 
-// A record: length (8 bytes), masked CRC of the length, data, masked CRC of the data; all little-endian.
+// A record: length (8 bytes), masked CRC of the length, data, masked CRC of the data; all
+// little-endian.
 std::string tfrecord_frame(std::string_view data);
 
 // Serialised Event messages. `wall_time` is in seconds since 1970.
 std::string tensorboard_version_event(double wall_time);
-std::string tensorboard_scalar_event(double wall_time, int64_t step, std::string_view tag, float value);
+std::string tensorboard_scalar_event(double wall_time, int64_t step, std::string_view tag,
+                                     float value);
 
 // Writes every `Measured` as scalars "train/loss", "epoch/top1", "test/top1", "train/lr", ...
 class TensorBoardLog final : public Recorder {

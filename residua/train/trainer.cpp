@@ -24,7 +24,8 @@ double trainer_clock() {
 // Dropout and the like draw from libtorch's generator: it is set anew for every batch.
 void seed_batch(int64_t seed, int64_t epoch, int64_t batch) {
   const Random random = Random(static_cast<uint64_t>(seed)).split("step");
-  torch::manual_seed(random.split(static_cast<uint64_t>(epoch)).split(static_cast<uint64_t>(batch)).bits());
+  torch::manual_seed(
+      random.split(static_cast<uint64_t>(epoch)).split(static_cast<uint64_t>(batch)).bits());
 }
 
 }  // namespace
@@ -69,17 +70,17 @@ bool Trainer::train_epoch() {
     if (due && state_.batch < batches_per_epoch_) save(false);
   }
   if (state_.epoch_means.empty())
-    throw Error(ErrorKind::corrupt_file,
-                {.where = parts_.train->dataset().info().name, .rule = "holds no image that can be read"});
+    throw Error(ErrorKind::corrupt_file, {.where = parts_.train->dataset().info().name,
+                                          .rule = "holds no image that can be read"});
   return true;
 }
 
 int64_t Trainer::take_step() {
-  const double factor = parts_.schedule->factor(state_.step, total_steps_, steps_per_epoch_);
-  parts_.optimizer->set_lr(peak_lr_ * factor);
+  parts_.optimizer->set_lr(lr_of(state_.step));
   const int64_t in_step = std::min(options_.accumulate, batches_per_epoch_ - state_.batch);
   int64_t images = 0;
-  for (int64_t i = 0; i < in_step && state_.batch < batches_per_epoch_; ++i) images += take_batch(in_step);
+  for (int64_t i = 0; i < in_step && state_.batch < batches_per_epoch_; ++i)
+    images += take_batch(in_step);
   if (images > 0) apply_gradients();
   return images;
 }
@@ -100,7 +101,8 @@ int64_t Trainer::take_batch(int64_t in_step) {
   if (!std::isfinite(loss)) {
     seed_batch(options_.seed, state_.epoch, number);
     not_finite("the loss", fmt::format("{}", loss),
-               "first output that is not finite: " + first_non_finite(parts_.network, batch, options_.amp));
+               "first output that is not finite: " +
+                   first_non_finite(parts_.network, batch, options_.amp));
   }
   scaler_.scale(result.loss / static_cast<double>(in_step)).backward();
   state_.epoch_means.add(result.metrics, static_cast<double>(images));
@@ -113,8 +115,7 @@ void Trainer::apply_gradients() {
   if (usable && options_.clip_grad_norm > 0) {
     const double norm = clip_grad_norm(parameters_, options_.clip_grad_norm);
     if (!std::isfinite(norm))
-      not_finite("the gradient", fmt::format("norm {}", norm),
-                 "first of parameter " + first_non_finite_parameter(*parts_.network.module, true));
+      not_finite("the gradient", fmt::format("norm {}", norm), "the step was not taken");
   }
   if (usable) {
     parts_.optimizer->step();
@@ -148,7 +149,8 @@ bool Trainer::finish_epoch() {
     test = evaluate_now();
     if (!test) return false;
   }
-  record(Measured{"epoch", state_.step, epoch, parts_.optimizer->lr(), state_.epoch_means.means(), rate, seconds()});
+  record(Measured{"epoch", state_.step, epoch, parts_.optimizer->lr(), state_.epoch_means.means(),
+                  rate, seconds()});
   bool best = false;
   if (test) {
     record(*test);
@@ -170,17 +172,19 @@ std::optional<Measured> Trainer::evaluate_now() {
   std::optional<EmaScope> averaged;
   if (ema_) averaged.emplace(*ema_);
   const double begin = trainer_clock();
-  const auto metrics = evaluate(parts_.network, *parts_.task, *parts_.test, {options_.device, options_.amp},
-                                parts_.review.get(), parts_.stop);
+  const auto metrics = evaluate(parts_.network, *parts_.task, *parts_.test,
+                                {options_.device, options_.amp}, parts_.review.get(), parts_.stop);
   if (!metrics) return std::nullopt;
   const auto images = static_cast<double>(parts_.test->dataset().size());
-  return Measured{"test", state_.step, state_.epoch + 1, parts_.optimizer->lr(), *metrics,
-                  images / (trainer_clock() - begin), seconds()};
+  return Measured{"test",           state_.step,
+                  state_.epoch + 1, parts_.optimizer->lr(),
+                  *metrics,         images / (trainer_clock() - begin),
+                  seconds()};
 }
 
 void Trainer::save(bool best) {
   if (!parts_.checkpoints) return;
-  const std::string spoiled = first_non_finite_parameter(*parts_.network.module, false);
+  const std::string spoiled = first_non_finite_weight(*parts_.network.module);
   if (!spoiled.empty()) not_finite("a weight", spoiled, "nothing was saved");
   CheckpointContent content{.step = state_.step,
                             .model = state_dict(*parts_.network.module),
@@ -220,22 +224,29 @@ bool Trainer::resume() {
 void Trainer::restore(const Checkpoint& checkpoint) {
   const Json& state = checkpoint.manifest.at("state");
   if (state.at("batches_per_epoch") != batches_per_epoch_)
-    throw Error(ErrorKind::invalid_argument, {.where = checkpoint.path,
-                                              .rule = "the checkpoint is of another data set or batch size",
-                                              .expected = fmt::format("{} batches an epoch", batches_per_epoch_),
-                                              .received = state.at("batches_per_epoch").dump()});
+    throw Error(ErrorKind::invalid_argument,
+                {.where = checkpoint.path,
+                 .rule = "the checkpoint is of another data set or batch size",
+                 .expected = fmt::format("{} batches an epoch", batches_per_epoch_),
+                 .received = state.at("batches_per_epoch").dump()});
   if (ema_ && !checkpoint.ema)
     throw Error(ErrorKind::invalid_argument,
-                {.where = checkpoint.path, .rule = "the checkpoint has no average of the weights", .hint = "ema_decay=0"});
+                {.where = checkpoint.path,
+                 .rule = "the checkpoint has no average of the weights",
+                 .hint = "ema_decay=0"});
   if (state.at("threads") != at::get_num_threads())
-    log_message(LogLevel::warning,
-                fmt::format("[{}] was saved with {} threads and goes on with {}: sums may round differently",
-                            checkpoint.path, state.at("threads").dump(), at::get_num_threads()));
+    log_message(
+        LogLevel::warning,
+        fmt::format(
+            "[{}] was saved with {} threads and goes on with {}: sums may round differently",
+            checkpoint.path, state.at("threads").dump(), at::get_num_threads()));
   load_weights(*parts_.network.module, *checkpoint.model);
   parts_.optimizer->load_state(read_tensors(*checkpoint.optimizer));
   if (ema_) ema_->load_state(read_tensors(*checkpoint.ema));
   scaler_.load_state(state.at("scaler"));
   state_ = TrainState::from_json(state);
+  // That of the last step, which the end of an epoch reports.
+  if (state_.step > 0) parts_.optimizer->set_lr(lr_of(state_.step - 1));
 }
 
 void Trainer::record(const RunEvent& event) {
@@ -243,16 +254,23 @@ void Trainer::record(const RunEvent& event) {
 }
 
 RunResult Trainer::result(bool finished) const {
-  return {finished, state_.step, state_.epoch, state_.test, state_.best_step, state_.best_value, seconds()};
+  return {finished,         state_.step,       state_.epoch, state_.test,
+          state_.best_step, state_.best_value, seconds()};
+}
+
+double Trainer::lr_of(int64_t step) const {
+  return peak_lr_ * parts_.schedule->factor(step, total_steps_, steps_per_epoch_);
 }
 
 double Trainer::seconds() const { return state_.seconds + trainer_clock() - started_; }
 
-void Trainer::not_finite(const std::string& what, const std::string& value, const std::string& place) const {
+void Trainer::not_finite(const std::string& what, const std::string& value,
+                         const std::string& place) const {
   throw Error(ErrorKind::invalid_argument,
               {.where = fmt::format("step {}", state_.step + 1),
                .rule = what + " is not finite",
-               .received = fmt::format("{} at learning rate {:.6g}; {}", value, parts_.optimizer->lr(), place),
+               .received = fmt::format("{} at learning rate {:.6g}; {}", value,
+                                       parts_.optimizer->lr(), place),
                .hint = "lower optim.lr, lengthen the warm-up or set clip_grad_norm"});
 }
 

@@ -1,13 +1,14 @@
 #pragma once
 // The training loop.
 //
-//   Trainer trainer({.network = make_network(model), .task = task, .optimizer = optimizer, .schedule = schedule,
+//   Trainer trainer({.network = make_network(model), .task = task, .optimizer = optimizer,
+//   .schedule = schedule,
 //                    .train = train_loader, .test = test_loader}, {.epochs = 30, .seed = 1});
 //   RunResult result = trainer.run();
 //
-// A run is a function of its parts and options: everything random in a step is drawn from the seed and the step's
-// place in the run, so a run that was stopped and continued equals one that was not, to the bit on the CPU with as many
-// threads.
+// A run is a function of its parts and options: everything random in a step is drawn from the seed
+// and the step's place in the run, so a run that was stopped and continued equals one that was not,
+// to the bit on the CPU with as many threads.
 
 #include <functional>
 #include <memory>
@@ -38,17 +39,17 @@ struct TrainerParts {
   std::shared_ptr<Loader> train;
   std::shared_ptr<Loader> test = {};  // null: no evaluation
 
-  std::shared_ptr<CheckpointStore> checkpoints = {};       // null: nothing is saved
+  std::shared_ptr<CheckpointStore> checkpoints = {};      // null: nothing is saved
   std::vector<std::shared_ptr<Recorder>> recorders = {};  // told in this order
   std::shared_ptr<EvaluationReview> review = {};
-  std::function<bool()> stop = {};         // asked after every step; true: save and return
+  std::function<bool()> stop = {};     // asked after every step; true: save and return
   Json configuration = {}, data = {};  // stored in every checkpoint
 };
 
 struct RunResult {
   bool finished = false;  // otherwise it was stopped
   int64_t step = 0, epoch = 0;
-  Metrics test;         // of the last evaluation
+  Metrics test;  // of the last evaluation
   int64_t best_step = -1;
   double best_value = 0;
   double seconds = 0;
@@ -58,20 +59,22 @@ class Trainer {
  public:
   Trainer(TrainerParts parts, LoopOptions options);
 
-  // Continues from the newest whole checkpoint; false when the store holds none. Throws ErrorKind::invalid_argument, shape or
-  // not_found when it belongs to another model or another run.
+  // Continues from the newest whole checkpoint; false when the store holds none. Throws
+  // ErrorKind::invalid_argument, shape or not_found when it belongs to another model or another
+  // run.
   bool resume();
 
-  // Trains to the end or until `stop`. Throws ErrorKind::invalid_argument for a loss, gradient or weight that is not finite,
-  // naming the step, the learning rate and the first layer whose output was not; nothing is saved then. With a `stop`
-  // request the step is finished and saved first; an evaluation that it interrupts is done again on continuing.
+  // Trains to the end or until `stop`. Throws ErrorKind::invalid_argument for a loss, gradient or
+  // weight that is not finite, naming the step, the learning rate and the first layer whose output
+  // was not; nothing is saved then. With a `stop` request the step is finished and saved first; an
+  // evaluation that it interrupts is done again on continuing.
   RunResult run();
 
   const TrainState& state() const { return state_; }
 
  private:
-  bool train_epoch();  // false: stopped
-  bool finish_epoch();  // false: stopped
+  bool train_epoch();                   // false: stopped
+  bool finish_epoch();                  // false: stopped
   int64_t take_step();                  // images seen
   int64_t take_batch(int64_t in_step);  // backward of one batch out of `in_step`; images seen
   void apply_gradients();
@@ -82,9 +85,11 @@ class Trainer {
   Json state_json() const;
   void record(const RunEvent& event);
   RunResult result(bool finished) const;
+  double lr_of(int64_t step) const;
   double seconds() const;
   bool stopping() const { return parts_.stop && parts_.stop(); }
-  [[noreturn]] void not_finite(const std::string& what, const std::string& value, const std::string& place) const;
+  [[noreturn]] void not_finite(const std::string& what, const std::string& value,
+                               const std::string& place) const;
 
   TrainerParts parts_;
   LoopOptions options_;

@@ -25,8 +25,16 @@ using ::testing::HasSubstr;
 
 CheckpointContent some_content(int64_t step, int64_t numbers = 64) {
   const auto value = static_cast<double>(step);
-  CheckpointContent c{.step = step, .model = {}, .optimizer = {}, .ema = {}, .configuration = {}, .data = {}, .state = {}, .metrics = {}};
-  c.model = {{"conv.weight", torch::full({numbers / 4, 2, 2}, value)}, {"bn.num_batches_tracked", torch::tensor(step)}};
+  CheckpointContent c{.step = step,
+                      .model = {},
+                      .optimizer = {},
+                      .ema = {},
+                      .configuration = {},
+                      .data = {},
+                      .state = {},
+                      .metrics = {}};
+  c.model = {{"conv.weight", torch::full({numbers / 4, 2, 2}, value)},
+             {"bn.num_batches_tracked", torch::tensor(step)}};
   c.optimizer = {{"conv.weight.momentum", torch::full({numbers}, -value)}};
   c.ema = {{"conv.weight", torch::full({numbers}, value / 2)}};
   c.configuration = {{"model", {{"name", "tiny"}}}};
@@ -45,7 +53,9 @@ struct Warnings {
   ~Warnings() { set_log_sink({}); }
 };
 
-double loaded_value(const Checkpoint& c) { return read_tensors(*c.model).front().second.to(at::kDouble).mean().item<double>(); }
+double loaded_value(const Checkpoint& c) {
+  return read_tensors(*c.model).front().second.to(at::kDouble).mean().item<double>();
+}
 
 TEST(Checkpoint, ReadsBackWhatWasSaved) {
   const TemporaryFolder folder;
@@ -60,7 +70,8 @@ TEST(Checkpoint, ReadsBackWhatWasSaved) {
   EXPECT_EQ(c.manifest.at("state"), content.state);
   EXPECT_EQ(c.manifest.at("metrics"), content.metrics);
   for (const auto& [name, tensor] : read_tensors(*c.model)) {
-    const auto saved = std::find_if(content.model.begin(), content.model.end(), [&](const auto& p) { return p.first == name; });
+    const auto saved = std::find_if(content.model.begin(), content.model.end(),
+                                    [&](const auto& p) { return p.first == name; });
     ASSERT_NE(saved, content.model.end()) << name;
     EXPECT_TRUE(tensor.equal(saved->second)) << name;
   }
@@ -93,7 +104,8 @@ TEST(FindCheckpoint, ResolvesRunsAndNames) {
   CheckpointStore store(checkpoints, 3);
   store.save(some_content(10), true);
   store.save(some_content(20), false);
-  const std::string best = checkpoints + "/step-0000000010", last = checkpoints + "/step-0000000020";
+  const std::string best = checkpoints + "/step-0000000010",
+                    last = checkpoints + "/step-0000000020";
   EXPECT_EQ(find_checkpoint(folder.path()), best);
   EXPECT_EQ(find_checkpoint(checkpoints), best);
   EXPECT_EQ(find_checkpoint(folder.path("last")), last);
@@ -112,7 +124,8 @@ class BrokenCheckpoint : public ::testing::TestWithParam<std::string> {};
 TEST_P(BrokenCheckpoint, IsNamedAndTheOneBeforeIsTaken) {
   const std::string file = GetParam();
   const auto damages = std::vector<std::pair<std::string, std::function<void(const std::string&)>>>{
-      {"truncated", [](const std::string& path) { fs::resize_file(path, fs::file_size(path) / 2); }},
+      {"truncated",
+       [](const std::string& path) { fs::resize_file(path, fs::file_size(path) / 2); }},
       {"empty", [](const std::string& path) { fs::resize_file(path, 0); }},
       {"longer", [](const std::string& path) { std::ofstream(path, std::ios::app) << " x"; }},
       {"one bit",
@@ -148,8 +161,11 @@ TEST_P(BrokenCheckpoint, IsNamedAndTheOneBeforeIsTaken) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Files, BrokenCheckpoint,
-                         ::testing::Values("weights.safetensors", "optimizer.safetensors", "ema.safetensors", "manifest.json"),
-                         [](const auto& info) { return info.param.substr(0, info.param.find('.')); });
+                         ::testing::Values("weights.safetensors", "optimizer.safetensors",
+                                           "ema.safetensors", "manifest.json"),
+                         [](const auto& info) {
+                           return info.param.substr(0, info.param.find('.'));
+                         });
 
 TEST(CheckpointStore, OnlyBrokenOnesIsTheNewestsError) {
   const TemporaryFolder folder;
@@ -165,7 +181,8 @@ TEST(CheckpointStore, GoingOnFromAnOlderOneGivesUpTheBrokenFuture) {
   CheckpointStore store(folder.path("checkpoints"), 1);
   store.save(some_content(10), false);
   const std::string broken = store.save(some_content(20), false);
-  fs::copy(broken, folder.path("checkpoints/step-0000000010"), fs::copy_options::recursive);  // an older one to fall to
+  fs::copy(broken, folder.path("checkpoints/step-0000000010"),
+           fs::copy_options::recursive);  // an older one to fall to
   fs::resize_file(broken + "/weights.safetensors", 10);
   const Warnings warnings;
   ASSERT_TRUE(store.load_newest().has_value());
@@ -188,7 +205,8 @@ TEST(Checkpoint, NewerFormatIsUnsupported) {
   }
 }
 
-// Every write, sync and rename of a save fails in turn: what was complete stays, and the next save succeeds.
+// Every write, sync and rename of a save fails in turn: what was complete stays, and the next save
+// succeeds.
 TEST(CheckpointFault, AtEveryOperationLosesNothing) {
   for (int failing = 1;; ++failing) {
     SCOPED_TRACE(failing);
@@ -197,7 +215,8 @@ TEST(CheckpointFault, AtEveryOperationLosesNothing) {
     store.save(some_content(10), true);
     store.save(some_content(20), false);
     int operations = 0;
-    set_io_fault([&](std::string_view, std::string_view) { return ++operations == failing ? ENOSPC : 0; });
+    set_io_fault(
+        [&](std::string_view, std::string_view) { return ++operations == failing ? ENOSPC : 0; });
     bool failed = false;
     try {
       store.save(some_content(30), true);
@@ -212,7 +231,8 @@ TEST(CheckpointFault, AtEveryOperationLosesNothing) {
       EXPECT_GT(operations, 15);  // five files of at least create, write, sync, rename each
       return;
     }
-    // In the very last operations the new one is complete already and may be found; nothing else may be.
+    // In the very last operations the new one is complete already and may be found; nothing else
+    // may be.
     CheckpointStore again(folder.path("checkpoints"), 2);
     const auto found = again.load_newest();
     ASSERT_TRUE(found.has_value());
@@ -243,7 +263,8 @@ class SmallDisk {
 
 TEST(CheckpointFault, FullDiskKeepsTheLastAndLeavesNothingHalfWritten) {
   const SmallDisk disk;
-  if (!disk.mounted()) GTEST_SKIP() << "mounting a tmpfs is not permitted: " << std::strerror(errno);
+  if (!disk.mounted())
+    GTEST_SKIP() << "mounting a tmpfs is not permitted: " << std::strerror(errno);
   CheckpointStore store(disk.path("checkpoints"), 2);
   store.save(some_content(10), false);
   try {
@@ -261,7 +282,8 @@ TEST(CheckpointFault, FullDiskKeepsTheLastAndLeavesNothingHalfWritten) {
 
 TEST(CheckpointFault, FullDiskStopsTrainingInOneSentence) {
   const SmallDisk disk;
-  if (!disk.mounted()) GTEST_SKIP() << "mounting a tmpfs is not permitted: " << std::strerror(errno);
+  if (!disk.mounted())
+    GTEST_SKIP() << "mounting a tmpfs is not permitted: " << std::strerror(errno);
   test::TinyRunOptions options;
   options.folder = disk.path("run");
   options.width = 3000;  // 340 KB of filters

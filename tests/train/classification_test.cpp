@@ -37,7 +37,8 @@ double cross_entropy_by_hand(const at::Tensor& logits, const at::Tensor& soft, d
     double normaliser = 0;
     for (int64_t c = 0; c < x.size(1); ++c) normaliser += std::exp(x[i][c].item<double>());
     for (int64_t c = 0; c < x.size(1); ++c) {
-      const double t = soft[i][c].item<double>() * (1 - smoothing) + smoothing / static_cast<double>(x.size(1));
+      const double t =
+          soft[i][c].item<double>() * (1 - smoothing) + smoothing / static_cast<double>(x.size(1));
       sum -= t * (x[i][c].item<double>() - std::log(normaliser));
     }
   }
@@ -63,7 +64,8 @@ TEST(SoftCrossEntropy, EqualsLibtorchs) {
   const at::Tensor label = torch::tensor({0, 6, 3, 3, 1, 5}, at::kLong);
   const auto reference =
       F::cross_entropy(some_logits(), label, F::CrossEntropyFuncOptions().label_smoothing(0.2));
-  EXPECT_NEAR(soft_cross_entropy(some_logits(), label, 0.2).item<double>(), reference.item<double>(), 1e-5);
+  EXPECT_NEAR(soft_cross_entropy(some_logits(), label, 0.2).item<double>(),
+              reference.item<double>(), 1e-5);
 }
 
 TEST(TopK, EqualsSorting) {
@@ -71,7 +73,8 @@ TEST(TopK, EqualsSorting) {
   const at::Tensor label = torch::tensor({0, 6, 3, 3, 1, 5}, at::kLong);
   for (int64_t k = 1; k <= 7; ++k) {
     const at::Tensor found = std::get<1>(logits.topk(k, 1)).eq(label.unsqueeze(1)).any(1);
-    EXPECT_DOUBLE_EQ(top_k_accuracy(logits, label, k), found.to(at::kDouble).mean().item<double>()) << k;
+    EXPECT_DOUBLE_EQ(top_k_accuracy(logits, label, k), found.to(at::kDouble).mean().item<double>())
+        << k;
   }
 }
 
@@ -89,22 +92,28 @@ TEST(ClassificationTask, SmoothsInTrainingOnly) {
   const Batch batch = batch_with(label, label);
   const auto trained = task.step(giving(some_logits()), batch, Phase::train);
   const auto tested = task.step(giving(some_logits()), batch, Phase::test);
-  EXPECT_FLOAT_EQ(trained.loss.item<float>(), soft_cross_entropy(some_logits(), label, 0.3).item<float>());
-  EXPECT_FLOAT_EQ(tested.loss.item<float>(), soft_cross_entropy(some_logits(), label, 0).item<float>());
+  EXPECT_FLOAT_EQ(trained.loss.item<float>(),
+                  soft_cross_entropy(some_logits(), label, 0.3).item<float>());
+  EXPECT_FLOAT_EQ(tested.loss.item<float>(),
+                  soft_cross_entropy(some_logits(), label, 0).item<float>());
   EXPECT_EQ(tested.metrics.size(), 3u);
 }
 
 TEST(ClassificationTask, RefusesLabelsOutOfRangeAndOtherShapes) {
   const ClassificationTask task;
-  const at::Tensor bad = torch::tensor({0, 7, 3, 3, 1, 5}, at::kLong), good = torch::zeros({6}, at::kLong);
+  const at::Tensor bad = torch::tensor({0, 7, 3, 3, 1, 5}, at::kLong),
+                   good = torch::zeros({6}, at::kLong);
   EXPECT_THROW(task.step(giving(some_logits()), batch_with(bad, bad), Phase::test), Error);
-  EXPECT_THROW(task.step(giving(some_logits()), batch_with(good, torch::ones({6, 3})), Phase::train), Error);
-  EXPECT_THROW(task.step(giving(torch::zeros({6, 7, 1})), batch_with(good, good), Phase::test), Error);
+  EXPECT_THROW(
+      task.step(giving(some_logits()), batch_with(good, torch::ones({6, 3})), Phase::train), Error);
+  EXPECT_THROW(task.step(giving(torch::zeros({6, 7, 1})), batch_with(good, good), Phase::test),
+               Error);
 }
 
 TEST(ClassificationReview, KeepsTheSurestMistakes) {
   ClassificationReview review(3, 4, 2);
-  const at::Tensor logits = torch::tensor({{5.0f, 0.f, 0.f}, {0.f, 1.f, 0.f}, {0.f, 9.f, 0.f}, {0.f, 0.f, 3.f}});
+  const at::Tensor logits =
+      torch::tensor({{5.0f, 0.f, 0.f}, {0.f, 1.f, 0.f}, {0.f, 9.f, 0.f}, {0.f, 0.f, 3.f}});
   const at::Tensor label = torch::tensor({0, 2, 0, 0}, at::kLong);
   StepResult result;
   result.output = logits;

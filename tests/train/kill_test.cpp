@@ -1,5 +1,5 @@
-// A training process is killed at random moments, again and again: what it leaves is always a loadable checkpoint from which
-// the run goes on to the bits of one that was never killed.
+// A training process is killed at random moments, again and again: what it leaves is always a
+// loadable checkpoint from which the run goes on to the bits of one that was never killed.
 //
 // RESIDUA_KILL_ROUNDS sets the number of kills (default 50).
 
@@ -33,7 +33,8 @@ constexpr const char* kFolderVariable = "RESIDUA_KILL_TEST_FOLDER";
 test::TinyRunOptions killed_run(const std::string& folder) {
   test::TinyRunOptions options;
   options.folder = folder;
-  options.loop = {.epochs = 400, .accumulate = 2, .ema_decay = 0.9, .eval_every = 4, .save_every = 3};
+  options.loop = {
+      .epochs = 400, .accumulate = 2, .ema_decay = 0.9, .eval_every = 4, .save_every = 3};
   return options;
 }
 
@@ -86,7 +87,8 @@ class Child {
 };
 
 void wait_for(Child& child, const std::string& file) {
-  while (child.running() && !std::filesystem::exists(file)) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  while (child.running() && !std::filesystem::exists(file))
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
 }
 
 int kill_rounds() {

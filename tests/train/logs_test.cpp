@@ -22,7 +22,8 @@ Measured some_measured(int64_t step) {
   return {"train", step, 1, 0.05, {{"loss", 1.5}, {"top1", 0.25}}, 321.5, 2.25};
 }
 
-// Reads the frames of an event file back, checking both checksums bit by bit (polynomial division, no table).
+// Reads the frames of an event file back, checking both checksums bit by bit (polynomial division,
+// no table).
 uint32_t slow_crc32c(std::string_view bytes) {
   uint32_t crc = 0xFFFFFFFFu;
   for (const char c : bytes)
@@ -49,7 +50,8 @@ std::vector<std::string> read_frames(const std::string& bytes) {
   std::vector<std::string> frames;
   for (size_t at = 0; at < bytes.size();) {
     const auto length = little_endian<uint64_t>(bytes, at);
-    EXPECT_EQ(little_endian<uint32_t>(bytes, at + 8), slow_masked(std::string_view(bytes).substr(at, 8)));
+    EXPECT_EQ(little_endian<uint32_t>(bytes, at + 8),
+              slow_masked(std::string_view(bytes).substr(at, 8)));
     frames.push_back(bytes.substr(at + 12, length));
     EXPECT_EQ(little_endian<uint32_t>(bytes, at + 12 + length), slow_masked(frames.back()));
     at += 16 + length;
@@ -59,12 +61,13 @@ std::vector<std::string> read_frames(const std::string& bytes) {
 
 std::string decode_with_protoc(const std::string& message, const std::string& folder) {
   std::ofstream(folder + "/message", std::ios::binary) << message;
-  const std::string command = "protoc --decode_raw < " + folder + "/message > " + folder + "/text 2>/dev/null";
+  const std::string command =
+      "protoc --decode_raw < " + folder + "/message > " + folder + "/text 2>/dev/null";
   return std::system(command.c_str()) == 0 ? test::read_text(folder + "/text") : std::string();
 }
 
 TEST(TensorBoard, ChecksumIsCrc32c) {
-  EXPECT_EQ(crc32c("123456789"), 0xE3069283u);  // the check value of CRC-32C
+  EXPECT_EQ(crc32c("123456789"), 0xE3069283u);            // the check value of CRC-32C
   EXPECT_EQ(crc32c(std::string(32, '\0')), 0x8A9136AAu);  // RFC 3720, B.4
   EXPECT_EQ(masked_crc32c("abc"), slow_masked("abc"));
 }
@@ -83,12 +86,15 @@ TEST(TensorBoard, FileReadsBack) {
 }
 
 TEST(TensorBoard, MessagesAreProtobuf) {
-  if (std::system("protoc --version > /dev/null 2>&1") != 0) GTEST_SKIP() << "protoc is not installed";
+  if (std::system("protoc --version > /dev/null 2>&1") != 0)
+    GTEST_SKIP() << "protoc is not installed";
   const test::TemporaryFolder folder;
-  const std::string text = decode_with_protoc(tensorboard_scalar_event(1.5, 300, "test/top1", 0.25f), folder.path());
+  const std::string text =
+      decode_with_protoc(tensorboard_scalar_event(1.5, 300, "test/top1", 0.25f), folder.path());
   // Event {1: wall_time, 2: step, 5: Summary {1: Value {1: tag, 2: simple_value}}}
   EXPECT_EQ(text,
-            "1: 0x3ff8000000000000\n2: 300\n5 {\n  1 {\n    1: \"test/top1\"\n    2: 0x3e800000\n  }\n}\n");
+            "1: 0x3ff8000000000000\n2: 300\n5 {\n  1 {\n    1: \"test/top1\"\n    2: 0x3e800000\n  "
+            "}\n}\n");
 }
 
 TEST(TensorBoard, RewindCutsWholeFrames) {
@@ -141,13 +147,12 @@ struct Screen {
   std::string text;
   double now = 0;
   ProgressDisplay display(ProgressOptions options) {
-    return ProgressDisplay([this](std::string_view t) { text += t; }, options, [this] { return now; });
+    return ProgressDisplay([this](std::string_view t) { text += t; }, options,
+                           [this] { return now; });
   }
 };
 
-StepDone some_step(int64_t step) {
-  return {step, 1, 64, 0.1, {{"loss", 0.5}, {"top1", 0.875}}};
-}
+StepDone some_step(int64_t step) { return {step, 1, 64, 0.1, {{"loss", 0.5}, {"top1", 0.875}}}; }
 
 TEST(Progress, TerminalRedrawsOneLine) {
   Screen screen;
@@ -158,7 +163,8 @@ TEST(Progress, TerminalRedrawsOneLine) {
   screen.now = 0.55;  // too early to draw again
   display.record(some_step(2));
   EXPECT_THAT(screen.text, HasSubstr("epoch 1/2 [===="));
-  EXPECT_THAT(screen.text, HasSubstr(" 10%  loss 0.5000  top1 87.50 %  lr 0.1  128 img/s  left 0:10"));
+  EXPECT_THAT(screen.text,
+              HasSubstr(" 10%  loss 0.5000  top1 87.50 %  lr 0.1  128 img/s  left 0:10"));
   EXPECT_THAT(screen.text, Not(HasSubstr("\n")));
   EXPECT_EQ(screen.text.find("\r\x1b[K", 1), std::string::npos);
   display.record(Measured{"epoch", 10, 1, 0.1, {{"loss", 0.25}}, 100, 1});

@@ -42,7 +42,8 @@ std::shared_ptr<const Dataset> tiny_dataset(int64_t images, uint64_t seed) {
       for (int64_t c = 0; c < 3; ++c)
         pixels.push_back(static_cast<uint8_t>(random.integer(0, 160) + (c == label ? 40 : 0)));
   }
-  DatasetInfo info{.name = "tiny", .classes = {"red", "green", "blue"}, .channels = 3, .height = 6, .width = 6};
+  DatasetInfo info{
+      .name = "tiny", .classes = {"red", "green", "blue"}, .channels = 3, .height = 6, .width = 6};
   info.mean = {0.4, 0.4, 0.4};
   info.stddev = {0.2, 0.2, 0.2};
   return std::make_shared<MemoryDataset>(info, std::move(pixels), std::move(labels),
@@ -56,22 +57,29 @@ TinyRun make_tiny_run(const TinyRunOptions& o) {
   const bool channels_last = o.loop.channels_last;
   const Random random(static_cast<uint64_t>(o.loop.seed));
   run.parts.network = make_network(run.net);
-  run.parts.task = std::make_shared<ClassificationTask>(ClassificationOptions{.label_smoothing = 0.1});
-  run.parts.optimizer = optimizers().create({"sgd", {{"lr", o.lr}, {"momentum", o.momentum}, {"nesterov", o.momentum > 0}}},
-                                            parameter_groups(*run.net));
+  run.parts.task =
+      std::make_shared<ClassificationTask>(ClassificationOptions{.label_smoothing = 0.1});
+  run.parts.optimizer = optimizers().create(
+      {"sgd", {{"lr", o.lr}, {"momentum", o.momentum}, {"nesterov", o.momentum > 0}}},
+      parameter_groups(*run.net));
   run.parts.schedule = schedules().create("cosine");
-  run.parts.train = std::make_shared<Loader>(
-      train, Pipeline(train->info(), o.augment, Phase::train),
-      LoaderOptions{.batch_size = o.batch_size, .workers = o.workers, .shuffle = true, .channels_last = channels_last},
-      random.split("train"));
+  run.parts.train =
+      std::make_shared<Loader>(train, Pipeline(train->info(), o.augment, Phase::train),
+                               LoaderOptions{.batch_size = o.batch_size,
+                                             .workers = o.workers,
+                                             .shuffle = true,
+                                             .channels_last = channels_last},
+                               random.split("train"));
   run.parts.test = std::make_shared<Loader>(
       test, Pipeline(test->info(), o.augment, Phase::test),
-      LoaderOptions{.batch_size = 16, .workers = o.workers, .channels_last = channels_last}, Random(0));
+      LoaderOptions{.batch_size = 16, .workers = o.workers, .channels_last = channels_last},
+      Random(0));
   if (o.folder.empty()) return run;
   std::filesystem::create_directories(o.folder);
   run.parts.checkpoints = std::make_shared<CheckpointStore>(o.folder + "/checkpoints", o.loop.keep);
-  run.parts.recorders = {std::make_shared<JsonLinesLog>(o.folder + "/metrics.jsonl"),
-                         std::make_shared<TensorBoardLog>(o.folder + "/events.out.tfevents.residua")};
+  run.parts.recorders = {
+      std::make_shared<JsonLinesLog>(o.folder + "/metrics.jsonl"),
+      std::make_shared<TensorBoardLog>(o.folder + "/events.out.tfevents.residua")};
   return run;
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-// A training run of a fraction of a second that has everything a long one has: convolution, batch normalisation,
-// dropout, random crops and flips.
+// A training run of a fraction of a second that has everything a long one has: convolution, batch
+// normalisation, dropout, random crops and flips.
 
 #include <torch/nn/module.h>
 
@@ -51,7 +51,9 @@ class TemporaryFolder {
  public:
   TemporaryFolder();
   ~TemporaryFolder();
-  std::string path(const std::string& name = {}) const { return name.empty() ? path_ : path_ + "/" + name; }
+  std::string path(const std::string& name = {}) const {
+    return name.empty() ? path_ : path_ + "/" + name;
+  }
 
  private:
   std::string path_;

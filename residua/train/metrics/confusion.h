@@ -14,12 +14,15 @@ class ConfusionMatrix {
   void add(int64_t label, int64_t predicted);
 
   int64_t classes() const { return classes_; }
-  int64_t count(int64_t label, int64_t predicted) const { return counts_[label * classes_ + predicted]; }
+  int64_t count(int64_t label, int64_t predicted) const {
+    return counts_[label * classes_ + predicted];
+  }
   int64_t total(int64_t label) const;  // samples of a class
   int64_t total() const;
-  double accuracy() const;                // in [0, 1]; 0 when empty
-  double recall(int64_t label) const;     // of this class's samples, the part found; 0 without samples
-  double precision(int64_t label) const;  // of those taken for it, the part that was; 0 when none was
+  double accuracy() const;             // in [0, 1]; 0 when empty
+  double recall(int64_t label) const;  // of this class's samples, the part found; 0 without samples
+  double precision(
+      int64_t label) const;  // of those taken for it, the part that was; 0 when none was
 
   struct Pair {
     int64_t label, predicted, count;

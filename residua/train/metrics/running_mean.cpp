@@ -6,8 +6,8 @@
 namespace residua {
 
 double metric_value(const Metrics& metrics, std::string_view name) {
-  const auto found = std::find_if(metrics.begin(), metrics.end(),
-                                  [&](const Metric& m) { return m.name == name; });
+  const auto found =
+      std::find_if(metrics.begin(), metrics.end(), [&](const Metric& m) { return m.name == name; });
   return found == metrics.end() ? std::numeric_limits<double>::quiet_NaN() : found->value;
 }
 

@@ -36,9 +36,8 @@ void check_logits(const at::Tensor& logits, const Batch& batch) {
 at::Tensor soft_cross_entropy(const at::Tensor& logits, const at::Tensor& target,
                               double smoothing) {
   const at::Tensor log_p = torch::log_softmax(logits, 1, at::kFloat);
-  const at::Tensor of_target = target.dim() == 1
-                                   ? log_p.gather(1, target.unsqueeze(1)).squeeze(1)
-                                   : (log_p * target).sum(1);
+  const at::Tensor of_target =
+      target.dim() == 1 ? log_p.gather(1, target.unsqueeze(1)).squeeze(1) : (log_p * target).sum(1);
   if (smoothing == 0) return -of_target.mean();
   return -(of_target * (1 - smoothing) + log_p.mean(1) * smoothing).mean();
 }

@@ -1,22 +1,24 @@
 #pragma once
-// Image classification: softmax cross entropy on class indices or on soft targets (mixup, cutmix), with label
-// smoothing (Szegedy et al. 2016, "Rethinking the Inception Architecture", section 7).
+// Image classification: softmax cross entropy on class indices or on soft targets (mixup, cutmix),
+// with label smoothing (Szegedy et al. 2016, "Rethinking the Inception Architecture", section 7).
 
 #include "residua/train/task.h"
 
 namespace residua {
 
 struct ClassificationOptions {
-  double label_smoothing = 0;  // in [0, 1): weight of the uniform distribution in the target; training only
+  double label_smoothing =
+      0;  // in [0, 1): weight of the uniform distribution in the target; training only
 };
 
-// Metrics: `loss`, and `top1`, `top5` as fractions in [0, 1] of `Batch::label` (top5 with six classes or more).
+// Metrics: `loss`, and `top1`, `top5` as fractions in [0, 1] of `Batch::label` (top5 with six
+// classes or more).
 class ClassificationTask final : public Task {
  public:
   explicit ClassificationTask(ClassificationOptions options = {}) : options_(options) {}
 
-  // Throws ErrorKind::shape when the network does not give [N, classes], ErrorKind::invalid_argument for a label that is
-  // not one of them.
+  // Throws ErrorKind::shape when the network does not give [N, classes],
+  // ErrorKind::invalid_argument for a label that is not one of them.
   StepResult step(const Network& network, const Batch& batch, Phase phase) const override;
   std::string best_metric() const override { return "top1"; }
 
@@ -24,8 +26,9 @@ class ClassificationTask final : public Task {
   ClassificationOptions options_;
 };
 
-// Mean over the batch of -sum_c t_c log softmax(logits)_c, where t is the target (int64 [N] or float [N, classes])
-// mixed with the uniform distribution: t (1 - smoothing) + smoothing / classes. Computed in float32.
+// Mean over the batch of -sum_c t_c log softmax(logits)_c, where t is the target (int64 [N] or
+// float [N, classes]) mixed with the uniform distribution: t (1 - smoothing) + smoothing / classes.
+// Computed in float32.
 at::Tensor soft_cross_entropy(const at::Tensor& logits, const at::Tensor& target, double smoothing);
 
 // Fraction of rows whose label is among the k largest logits. Of equal logits the lower index comes

@@ -1,5 +1,6 @@
 #pragma once
-// What an evaluation of a classifier shows beyond its means: which class was taken for which, and on which images.
+// What an evaluation of a classifier shows beyond its means: which class was taken for which, and
+// on which images.
 
 #include <cstdint>
 #include <optional>
@@ -19,7 +20,8 @@ struct Prediction {
   int64_t predicted() const { return top.front().first; }
 };
 
-// Class and probability of the `k` largest of a row of logits (float32, CPU); of equal ones the lower class first.
+// Class and probability of the `k` largest of a row of logits (float32, CPU); of equal ones the
+// lower class first.
 std::vector<std::pair<int64_t, double>> top_classes(const at::Tensor& logits, int64_t k);
 
 struct ClassificationFindings {
