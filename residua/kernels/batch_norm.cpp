@@ -1,6 +1,7 @@
 #include "residua/kernels/batch_norm.h"
 
 #include <algorithm>
+#include <type_traits>
 #include <vector>
 
 #undef HWY_TARGET_INCLUDE
@@ -34,60 +35,38 @@ HWY_INLINE void ForColumns(int64_t channels, const Body& body) {
   ColumnTail<1>(c, channels, body);
 }
 
-// Rows are taken in groups: a column's coefficients are loaded once for a group, and memory is read
-// in order, as few streams. `make(tag, column)` loads them and returns what is done at one position
-// of the matrix.
+// Rows are taken in groups, so that a column's coefficients are loaded once for a group; memory is
+// read in order, as few streams. `group(count, row)` does `count` rows, which is a compile-time
+// constant.
 constexpr int kGroup = 8;
+template <int kRows>
+using Count = std::integral_constant<int, kRows>;
 
-template <int kRows, class Make>
-HWY_INLINE void ApplyGroup(int64_t row, int64_t channels, const Make& make) {
-  ForColumns(channels, [&](auto d, int64_t c) HWY_ATTR {
-    const auto apply = make(d, c);
-    for (int r = 0; r < kRows; ++r) apply((row + r) * channels + c);
-  });
+template <class Group>
+HWY_INLINE void ForGroups(int64_t row, int64_t end, const Group& group) {
+  for (; row + kGroup <= end; row += kGroup) group(Count<kGroup>(), row);
+  for (; row < end; ++row) group(Count<1>(), row);
 }
 
-template <class Make>
-HWY_INLINE void ApplyRows(int64_t rows, int64_t channels, const Make& make) {
-  int64_t row = 0;
-  // Wide rows spread the coefficients' loads by themselves, and many streams of writes are slow.
-  if (channels <= 64)
-    for (; row + kGroup <= rows; row += kGroup) ApplyGroup<kGroup>(row, channels, make);
-  for (; row < rows; ++row) ApplyGroup<1>(row, channels, make);
+// Wide rows spread the coefficients' loads by themselves, and many streams of writes are slow.
+template <class Group>
+HWY_INLINE void ForWrittenGroups(int64_t rows, int64_t channels, const Group& group) {
+  if (channels <= 64) return ForGroups(0, rows, group);
+  for (int64_t row = 0; row < rows; ++row) group(Count<1>(), row);
 }
 
-template <int kRows, class Make>
-HWY_INLINE void AddGroup(int64_t row, int64_t channels, const Make& make, float* HWY_RESTRICT first,
-                         float* HWY_RESTRICT second) {
-  ForColumns(channels, [&](auto d, int64_t c) HWY_ATTR {
-    const auto term = make(d, c);
-    // Two sums of each kind, for half the latency.
-    auto a0 = hn::LoadU(d, first + c), a1 = hn::Zero(d), b0 = hn::LoadU(d, second + c),
-         b1 = hn::Zero(d);
-    for (int r = 0; r + 1 < kRows; r += 2) {
-      term((row + r) * channels + c, a0, b0);
-      term((row + r + 1) * channels + c, a1, b1);
-    }
-    if (kRows % 2 != 0) term((row + kRows - 1) * channels + c, a0, b0);
-    hn::StoreU(hn::Add(a0, a1), d, first + c);
-    hn::StoreU(hn::Add(b0, b1), d, second + c);
-  });
-}
-
-// Two sums per column, in float32 over a chunk of rows, in double over chunks.
-template <class Make>
-HWY_INLINE void SumRows(int64_t rows, int64_t channels, const Make& make,
+// Two sums per column, in float32 over a chunk of rows, in double over chunks. `group(count, row,
+// a, b)` adds to the former.
+template <class Group>
+HWY_INLINE void SumRows(int64_t rows, int64_t channels, const Group& group,
                         double* HWY_RESTRICT first, double* HWY_RESTRICT second) {
   constexpr int64_t kChunk = 256;
-  std::vector<float> a(static_cast<size_t>(channels)), b(a.size());
+  std::vector<float> sums(static_cast<size_t>(2 * channels));
+  float *a = sums.data(), *b = a + channels;
   for (int64_t begin = 0; begin < rows; begin += kChunk) {
-    const int64_t end = std::min(begin + kChunk, rows);
-    std::fill(a.begin(), a.end(), 0.0f);
-    std::fill(b.begin(), b.end(), 0.0f);
-    int64_t row = begin;
-    for (; row + kGroup <= end; row += kGroup)
-      AddGroup<kGroup>(row, channels, make, a.data(), b.data());
-    for (; row < end; ++row) AddGroup<1>(row, channels, make, a.data(), b.data());
+    std::fill(sums.begin(), sums.end(), 0.0f);
+    ForGroups(begin, std::min(begin + kChunk, rows),
+              [&](auto count, int64_t row) HWY_ATTR { group(count, row, a, b); });
     for (int64_t c = 0; c < channels; ++c) {
       first[c] += static_cast<double>(a[c]);
       second[c] += static_cast<double>(b[c]);
@@ -98,29 +77,36 @@ HWY_INLINE void SumRows(int64_t rows, int64_t channels, const Make& make,
 template <class T>
 void ColumnMoments(const T* x, int64_t rows, int64_t channels, const float* pivot, double* sum,
                    double* square) {
-  const auto make = [=](auto d, int64_t c) HWY_ATTR {
-    const auto p = hn::LoadU(d, pivot + c);
-    return [=](int64_t at, auto& a, auto& b) HWY_ATTR {
-      const auto v = hn::Sub(LoadFloat(d, x + at), p);
-      a = hn::Add(a, v);
-      b = hn::MulAdd(v, v, b);
-    };
+  const auto group = [&](auto count, int64_t row, float* a, float* b) HWY_ATTR {
+    ForColumns(channels, [&](auto d, int64_t c) HWY_ATTR {
+      const auto p = hn::LoadU(d, pivot + c);
+      auto a0 = hn::LoadU(d, a + c), b0 = hn::LoadU(d, b + c);
+      for (int64_t at = row * channels + c, r = 0; r < count; ++r, at += channels) {
+        const auto v = hn::Sub(LoadFloat(d, x + at), p);
+        a0 = hn::Add(a0, v);
+        b0 = hn::MulAdd(v, v, b0);
+      }
+      hn::StoreU(a0, d, a + c);
+      hn::StoreU(b0, d, b + c);
+    });
   };
-  SumRows(rows, channels, make, sum, square);
+  SumRows(rows, channels, group, sum, square);
 }
 
 template <bool kResidual, bool kRelu, class T>
 void ScaleShiftWith(const T* x, const T* residual, T* y, int64_t rows, int64_t channels,
                     const float* scale, const float* shift) {
-  ApplyRows(rows, channels, [=](auto d, int64_t c) HWY_ATTR {
-    const auto by = hn::LoadU(d, scale + c), plus = hn::LoadU(d, shift + c);
-    return [=](int64_t at) HWY_ATTR {
-      auto v = hn::MulAdd(LoadFloat(d, x + at), by, plus);
-      if constexpr (kResidual) v = hn::Add(v, LoadFloat(d, residual + at));
-      // Not Max, which drops NaN: a lost NaN would hide a diverging run.
-      if constexpr (kRelu) v = hn::IfThenZeroElse(hn::Lt(v, hn::Zero(d)), v);
-      StoreFloat(v, d, y + at);
-    };
+  ForWrittenGroups(rows, channels, [&](auto count, int64_t row) HWY_ATTR {
+    ForColumns(channels, [&](auto d, int64_t c) HWY_ATTR {
+      const auto by = hn::LoadU(d, scale + c), plus = hn::LoadU(d, shift + c);
+      for (int64_t at = row * channels + c, r = 0; r < count; ++r, at += channels) {
+        auto v = hn::MulAdd(LoadFloat(d, x + at), by, plus);
+        if constexpr (kResidual) v = hn::Add(v, LoadFloat(d, residual + at));
+        // Not Max, which drops NaN: a lost NaN would hide a diverging run.
+        if constexpr (kRelu) v = hn::IfThenZeroElse(hn::Lt(v, hn::Zero(d)), v);
+        StoreFloat(v, d, y + at);
+      }
+    });
   });
 }
 
@@ -134,82 +120,98 @@ void ScaleShift(const T* x, const T* residual, T* y, int64_t rows, int64_t chann
   ScaleShiftWith<false, false>(x, residual, y, rows, channels, scale, shift);
 }
 
-// Returns a function from a position and the input there to the gradient behind the ReLU.
-template <ReluKind kKind, class D, class T>
-HWY_INLINE auto MaskedGradient(D d, int64_t c, const T* dy, const ReluMask<T>& mask) {
-  const bool recompute = kKind == ReluKind::recompute;
-  const auto by = recompute ? hn::LoadU(d, mask.scale + c) : hn::Zero(d);
-  const auto plus = recompute ? hn::LoadU(d, mask.shift + c) : hn::Zero(d);
-  const T* y = mask.y;
-  return [=](int64_t at, auto x) HWY_ATTR {
-    const auto g = LoadFloat(d, dy + at);
-    if constexpr (kKind == ReluKind::output)
-      return hn::IfThenZeroElse(hn::Le(LoadFloat(d, y + at), hn::Zero(d)), g);
-    if constexpr (kKind == ReluKind::recompute)
-      return hn::IfThenZeroElse(hn::Le(hn::MulAdd(x, by, plus), hn::Zero(d)), g);
-    return g;
-  };
+// A column's scale and shift where the mask is recomputed from them.
+template <ReluKind kKind, class D>
+HWY_INLINE hn::Vec<D> MaskCoefficient(D d, const float* coefficient, int64_t c) {
+  if constexpr (kKind == ReluKind::recompute) return hn::LoadU(d, coefficient + c);
+  return hn::Zero(d);
 }
 
-template <ReluKind kKind, class T>
+// The gradient behind the ReLU at one position, where the input was x.
+template <ReluKind kKind, class D, class T>
+HWY_INLINE hn::Vec<D> MaskedGradient(D d, const T* dy, const T* y, hn::Vec<D> x, hn::Vec<D> by,
+                                     hn::Vec<D> plus) {
+  const auto g = LoadFloat(d, dy);
+  if constexpr (kKind == ReluKind::output)
+    return hn::IfThenZeroElse(hn::Le(LoadFloat(d, y), hn::Zero(d)), g);
+  if constexpr (kKind == ReluKind::recompute)
+    return hn::IfThenZeroElse(hn::Le(hn::MulAdd(x, by, plus), hn::Zero(d)), g);
+  return g;
+}
+
+template <ReluKind kKind, bool kStore, class T>
 void BackwardSumsWith(const T* dy, const T* x, T* masked, int64_t rows, int64_t channels,
                       const float* mean, const ReluMask<T>& mask, double* sum, double* product) {
-  const auto make = [=](auto d, int64_t c) HWY_ATTR {
-    const auto centre = hn::LoadU(d, mean + c);
-    const auto gradient = MaskedGradient<kKind>(d, c, dy, mask);
-    return [=](int64_t at, auto& a, auto& b) HWY_ATTR {
-      const auto value = LoadFloat(d, x + at);
-      const auto g = gradient(at, value);
-      if (masked) StoreFloat(g, d, masked + at);
-      a = hn::Add(a, g);
-      b = hn::MulAdd(g, hn::Sub(value, centre), b);
-    };
+  const T* y = kKind == ReluKind::output ? mask.y : dy;
+  const auto group = [&](auto count, int64_t row, float* a, float* b) HWY_ATTR {
+    ForColumns(channels, [&](auto d, int64_t c) HWY_ATTR {
+      const auto centre = hn::LoadU(d, mean + c), by = MaskCoefficient<kKind>(d, mask.scale, c),
+                 plus = MaskCoefficient<kKind>(d, mask.shift, c);
+      auto a0 = hn::LoadU(d, a + c), b0 = hn::LoadU(d, b + c);
+      for (int64_t at = row * channels + c, r = 0; r < count; ++r, at += channels) {
+        const auto value = LoadFloat(d, x + at);
+        const auto g = MaskedGradient<kKind>(d, dy + at, y + at, value, by, plus);
+        if constexpr (kStore) StoreFloat(g, d, masked + at);
+        a0 = hn::Add(a0, g);
+        b0 = hn::MulAdd(g, hn::Sub(value, centre), b0);
+      }
+      hn::StoreU(a0, d, a + c);
+      hn::StoreU(b0, d, b + c);
+    });
   };
-  SumRows(rows, channels, make, sum, product);
-}
-
-template <class T>
-void BackwardSums(const T* dy, const T* x, T* masked, int64_t rows, int64_t channels,
-                  const float* mean, const ReluMask<T>& mask, double* sum, double* product) {
-  switch (mask.kind) {
-    case ReluKind::none:
-      return BackwardSumsWith<ReluKind::none>(dy, x, masked, rows, channels, mean, mask, sum,
-                                              product);
-    case ReluKind::recompute:
-      return BackwardSumsWith<ReluKind::recompute>(dy, x, masked, rows, channels, mean, mask, sum,
-                                                   product);
-    case ReluKind::output:
-      return BackwardSumsWith<ReluKind::output>(dy, x, masked, rows, channels, mean, mask, sum,
-                                                product);
-  }
+  SumRows(rows, channels, group, sum, product);
 }
 
 template <ReluKind kKind, class T>
 void BackwardInputWith(const T* dy, const T* x, T* dx, int64_t rows, int64_t channels,
                        const float* mean, const ReluMask<T>& mask, const BackwardCoefficients& k) {
-  ApplyRows(rows, channels, [=](auto d, int64_t c) HWY_ATTR {
-    const auto centre = hn::LoadU(d, mean + c), by_g = hn::LoadU(d, k.by_g + c),
-               by_x = hn::LoadU(d, k.by_x + c), constant = hn::LoadU(d, k.constant + c);
-    const auto gradient = MaskedGradient<kKind>(d, c, dy, mask);
-    return [=](int64_t at) HWY_ATTR {
-      const auto value = LoadFloat(d, x + at);
-      const auto rest = hn::MulAdd(by_x, hn::Sub(value, centre), constant);
-      StoreFloat(hn::MulAdd(by_g, gradient(at, value), rest), d, dx + at);
-    };
+  const T* y = kKind == ReluKind::output ? mask.y : dy;
+  ForWrittenGroups(rows, channels, [&](auto count, int64_t row) HWY_ATTR {
+    ForColumns(channels, [&](auto d, int64_t c) HWY_ATTR {
+      const auto centre = hn::LoadU(d, mean + c), by_g = hn::LoadU(d, k.by_g + c),
+                 by_x = hn::LoadU(d, k.by_x + c), constant = hn::LoadU(d, k.constant + c),
+                 by = MaskCoefficient<kKind>(d, mask.scale, c),
+                 plus = MaskCoefficient<kKind>(d, mask.shift, c);
+      for (int64_t at = row * channels + c, r = 0; r < count; ++r, at += channels) {
+        const auto value = LoadFloat(d, x + at);
+        const auto g = MaskedGradient<kKind>(d, dy + at, y + at, value, by, plus);
+        const auto rest = hn::MulAdd(by_x, hn::Sub(value, centre), constant);
+        StoreFloat(hn::MulAdd(by_g, g, rest), d, dx + at);
+      }
+    });
+  });
+}
+
+// call(constant) with the mask's kind as a compile-time constant.
+template <class Call>
+HWY_INLINE void WithKind(ReluKind kind, const Call& call) {
+  switch (kind) {
+    case ReluKind::none: return call(std::integral_constant<ReluKind, ReluKind::none>());
+    case ReluKind::recompute: return call(std::integral_constant<ReluKind, ReluKind::recompute>());
+    case ReluKind::output: return call(std::integral_constant<ReluKind, ReluKind::output>());
+  }
+}
+
+template <class T>
+void BackwardSums(const T* dy, const T* x, T* masked, int64_t rows, int64_t channels,
+                  const float* mean, const ReluMask<T>& mask, double* sum, double* product) {
+  WithKind(mask.kind, [&](auto kind) {
+    if (masked) {
+      BackwardSumsWith<decltype(kind)::value, true>(dy, x, masked, rows, channels, mean, mask, sum,
+                                                    product);
+    } else {
+      BackwardSumsWith<decltype(kind)::value, false>(dy, x, masked, rows, channels, mean, mask, sum,
+                                                     product);
+    }
   });
 }
 
 template <class T>
 void BackwardInput(const T* dy, const T* x, T* dx, int64_t rows, int64_t channels,
                    const float* mean, const ReluMask<T>& mask, const BackwardCoefficients& k) {
-  switch (mask.kind) {
-    case ReluKind::none:
-      return BackwardInputWith<ReluKind::none>(dy, x, dx, rows, channels, mean, mask, k);
-    case ReluKind::recompute:
-      return BackwardInputWith<ReluKind::recompute>(dy, x, dx, rows, channels, mean, mask, k);
-    case ReluKind::output:
-      return BackwardInputWith<ReluKind::output>(dy, x, dx, rows, channels, mean, mask, k);
-  }
+  WithKind(mask.kind, [&](auto kind) {
+    BackwardInputWith<decltype(kind)::value>(dy, x, dx, rows, channels, mean, mask, k);
+  });
 }
 
 // Dynamic dispatch takes plain functions: one of each kernel for each type.
