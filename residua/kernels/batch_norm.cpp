@@ -1,6 +1,7 @@
 #include "residua/kernels/batch_norm.h"
 
 #include <algorithm>
+#include <type_traits>
 #include <vector>
 
 #undef HWY_TARGET_INCLUDE
@@ -23,8 +24,9 @@ HWY_INLINE void ColumnTail(int64_t& c, int64_t channels, const Body& body) {
 }
 
 template <class Body>
-HWY_INLINE void ForColumns(int64_t c, int64_t channels, const Body& body) {
+HWY_INLINE void ForColumns(int64_t channels, const Body& body) {
   const hn::ScalableTag<float> d;
+  int64_t c = 0;
   for (; c + static_cast<int64_t>(hn::Lanes(d)) <= channels; c += hn::Lanes(d)) body(d, c);
   if (c == channels) return;
   ColumnTail<8>(c, channels, body);
@@ -33,63 +35,38 @@ HWY_INLINE void ForColumns(int64_t c, int64_t channels, const Body& body) {
   ColumnTail<1>(c, channels, body);
 }
 
-// Two running sums of a column block, kVectors wide and kRows rows at a time, so that several
-// additions are under way at once. `term(tag, row, column, a, b)` adds one vector's contribution to
-// the sums a and b.
-template <int kVectors, int kRows, class D, class Term>
-HWY_INLINE void SumBlock(D d, int64_t c, int64_t rows, const Term& term, double* HWY_RESTRICT first,
-                         double* HWY_RESTRICT second) {
-  const int64_t lanes = hn::Lanes(d);
-  hn::Vec<D> a[kVectors * kRows], b[kVectors * kRows];
-  for (auto& v : a) v = hn::Zero(d);
-  for (auto& v : b) v = hn::Zero(d);
-  int64_t row = 0;
-  for (; row + kRows <= rows; row += kRows)
-    for (int r = 0; r < kRows; ++r)
-      for (int v = 0; v < kVectors; ++v)
-        term(d, row + r, c + v * lanes, a[r * kVectors + v], b[r * kVectors + v]);
-  for (; row < rows; ++row)
-    for (int v = 0; v < kVectors; ++v) term(d, row, c + v * lanes, a[v], b[v]);
-  HWY_ALIGN float out[2][64];
-  for (int v = 0; v < kVectors; ++v) {
-    for (int r = 1; r < kRows; ++r) {
-      a[v] = hn::Add(a[v], a[r * kVectors + v]);
-      b[v] = hn::Add(b[v], b[r * kVectors + v]);
-    }
-    hn::StoreU(a[v], d, out[0]);
-    hn::StoreU(b[v], d, out[1]);
-    for (int64_t i = 0; i < lanes; ++i) {
-      first[c + v * lanes + i] += static_cast<double>(out[0][i]);
-      second[c + v * lanes + i] += static_cast<double>(out[1][i]);
-    }
-  }
+// Rows are taken in groups, so that a column's coefficients are loaded once for a group; memory is
+// read in order, as few streams. `group(count, row)` does `count` rows, which is a compile-time
+// constant.
+constexpr int kGroup = 8;
+template <int kRows>
+using Count = std::integral_constant<int, kRows>;
+
+template <class Group>
+HWY_INLINE void ForGroups(int64_t row, int64_t end, const Group& group) {
+  for (; row + kGroup <= end; row += kGroup) group(Count<kGroup>(), row);
+  for (; row < end; ++row) group(Count<1>(), row);
 }
 
-// Adds kRows whole rows to the float sums of all columns: memory is read in order, as few streams.
-template <int kRows, class Term>
-HWY_INLINE void AddRows(int64_t row, int64_t channels, const Term& term, float* HWY_RESTRICT first,
-                        float* HWY_RESTRICT second) {
-  ForColumns(0, channels, [&](auto d, int64_t c) HWY_ATTR {
-    auto a = hn::LoadU(d, first + c), b = hn::LoadU(d, second + c);
-    for (int r = 0; r < kRows; ++r) term(d, row + r, c, a, b);
-    hn::StoreU(a, d, first + c);
-    hn::StoreU(b, d, second + c);
-  });
+// Wide rows spread the coefficients' loads by themselves, and many streams of writes are slow.
+template <class Group>
+HWY_INLINE void ForWrittenGroups(int64_t rows, int64_t channels, const Group& group) {
+  if (channels <= 64) return ForGroups(0, rows, group);
+  for (int64_t row = 0; row < rows; ++row) group(Count<1>(), row);
 }
 
-// For wide rows: float sums of a chunk lie in memory, which stays in the first cache level.
-template <class Term>
-HWY_INLINE void SumWideRows(int64_t rows, int64_t channels, const Term& term,
-                            double* HWY_RESTRICT first, double* HWY_RESTRICT second) {
-  constexpr int64_t kChunk = 128;
-  std::vector<float> a(static_cast<size_t>(channels)), b(a.size());
+// Two sums per column, in float32 over a chunk of rows, in double over chunks. `group(count, row,
+// a, b)` adds to the former.
+template <class Group>
+HWY_INLINE void SumRows(int64_t rows, int64_t channels, const Group& group,
+                        double* HWY_RESTRICT first, double* HWY_RESTRICT second) {
+  constexpr int64_t kChunk = 256;
+  std::vector<float> sums(static_cast<size_t>(2 * channels));
+  float *a = sums.data(), *b = a + channels;
   for (int64_t begin = 0; begin < rows; begin += kChunk) {
-    const int64_t end = std::min(begin + kChunk, rows);
-    std::fill(a.begin(), a.end(), 0.0f);
-    std::fill(b.begin(), b.end(), 0.0f);
-    int64_t row = begin;
-    for (; row + 8 <= end; row += 8) AddRows<8>(row, channels, term, a.data(), b.data());
-    for (; row < end; ++row) AddRows<1>(row, channels, term, a.data(), b.data());
+    std::fill(sums.begin(), sums.end(), 0.0f);
+    ForGroups(begin, std::min(begin + kChunk, rows),
+              [&](auto count, int64_t row) HWY_ATTR { group(count, row, a, b); });
     for (int64_t c = 0; c < channels; ++c) {
       first[c] += static_cast<double>(a[c]);
       second[c] += static_cast<double>(b[c]);
@@ -97,60 +74,40 @@ HWY_INLINE void SumWideRows(int64_t rows, int64_t channels, const Term& term,
   }
 }
 
-// For narrow rows: the sums of a chunk stay in registers.
-template <class Term>
-HWY_INLINE void SumNarrowRows(int64_t rows, int64_t channels, const Term& term, double* first,
-                              double* second) {
-  constexpr int64_t kChunk = 512;
-  const hn::ScalableTag<float> d;
-  const int64_t lanes = hn::Lanes(d);
-  for (int64_t row = 0; row < rows; row += kChunk) {
-    const int64_t n = std::min(kChunk, rows - row);
-    const auto chunk_term = [&](auto tag, int64_t r, int64_t c, auto& a, auto& b)
-                                HWY_ATTR { term(tag, row + r, c, a, b); };
-    int64_t c = 0;
-    for (; c + 4 * lanes <= channels; c += 4 * lanes)
-      SumBlock<4, 1>(d, c, n, chunk_term, first, second);
-    for (; c + 2 * lanes <= channels; c += 2 * lanes)
-      SumBlock<2, 2>(d, c, n, chunk_term, first, second);
-    ForColumns(c, channels, [&](auto tag, int64_t column) HWY_ATTR {
-      SumBlock<1, 4>(tag, column, n, chunk_term, first, second);
-    });
-  }
-}
-
-template <class Term>
-HWY_INLINE void SumColumns(int64_t rows, int64_t channels, const Term& term, double* first,
-                           double* second) {
-  if (channels > 64) return SumWideRows(rows, channels, term, first, second);
-  SumNarrowRows(rows, channels, term, first, second);
-}
-
 template <class T>
-void ColumnMoments(const T* HWY_RESTRICT x, int64_t rows, int64_t channels,
-                   const float* HWY_RESTRICT pivot, double* sum, double* square) {
-  const auto term = [=](auto d, int64_t row, int64_t c, auto& a, auto& b) HWY_ATTR {
-    const auto v = hn::Sub(LoadFloat(d, x + row * channels + c), hn::LoadU(d, pivot + c));
-    a = hn::Add(a, v);
-    b = hn::MulAdd(v, v, b);
+void ColumnMoments(const T* x, int64_t rows, int64_t channels, const float* pivot, double* sum,
+                   double* square) {
+  const auto group = [&](auto count, int64_t row, float* a, float* b) HWY_ATTR {
+    ForColumns(channels, [&](auto d, int64_t c) HWY_ATTR {
+      const auto p = hn::LoadU(d, pivot + c);
+      auto a0 = hn::LoadU(d, a + c), b0 = hn::LoadU(d, b + c);
+      for (int64_t at = row * channels + c, r = 0; r < count; ++r, at += channels) {
+        const auto v = hn::Sub(LoadFloat(d, x + at), p);
+        a0 = hn::Add(a0, v);
+        b0 = hn::MulAdd(v, v, b0);
+      }
+      hn::StoreU(a0, d, a + c);
+      hn::StoreU(b0, d, b + c);
+    });
   };
-  SumColumns(rows, channels, term, sum, square);
+  SumRows(rows, channels, group, sum, square);
 }
 
 template <bool kResidual, bool kRelu, class T>
 void ScaleShiftWith(const T* x, const T* residual, T* y, int64_t rows, int64_t channels,
-                    const float* HWY_RESTRICT scale, const float* HWY_RESTRICT shift) {
-  for (int64_t row = 0; row < rows; ++row) {
-    const int64_t at = row * channels;
-    ForColumns(0, channels, [&](auto d, int64_t c) HWY_ATTR {
-      auto v =
-          hn::MulAdd(LoadFloat(d, x + at + c), hn::LoadU(d, scale + c), hn::LoadU(d, shift + c));
-      if constexpr (kResidual) v = hn::Add(v, LoadFloat(d, residual + at + c));
-      // Not Max, which drops NaN: a lost NaN would hide a diverging run.
-      if constexpr (kRelu) v = hn::IfThenZeroElse(hn::Lt(v, hn::Zero(d)), v);
-      StoreFloat(v, d, y + at + c);
+                    const float* scale, const float* shift) {
+  ForWrittenGroups(rows, channels, [&](auto count, int64_t row) HWY_ATTR {
+    ForColumns(channels, [&](auto d, int64_t c) HWY_ATTR {
+      const auto by = hn::LoadU(d, scale + c), plus = hn::LoadU(d, shift + c);
+      for (int64_t at = row * channels + c, r = 0; r < count; ++r, at += channels) {
+        auto v = hn::MulAdd(LoadFloat(d, x + at), by, plus);
+        if constexpr (kResidual) v = hn::Add(v, LoadFloat(d, residual + at));
+        // Not Max, which drops NaN: a lost NaN would hide a diverging run.
+        if constexpr (kRelu) v = hn::IfThenZeroElse(hn::Lt(v, hn::Zero(d)), v);
+        StoreFloat(v, d, y + at);
+      }
     });
-  }
+  });
 }
 
 template <class T>
@@ -163,69 +120,97 @@ void ScaleShift(const T* x, const T* residual, T* y, int64_t rows, int64_t chann
   ScaleShiftWith<false, false>(x, residual, y, rows, channels, scale, shift);
 }
 
-// The gradient behind the ReLU.
-template <class T, typename ReluMask<T>::Kind kKind>
-struct Masked {
-  const T* HWY_RESTRICT dy;
-  ReluMask<T> mask;
+// A column's scale and shift where the mask is recomputed from them.
+template <ReluKind kKind, class D>
+HWY_INLINE hn::Vec<D> MaskCoefficient(D d, const float* coefficient, int64_t c) {
+  if constexpr (kKind == ReluKind::recompute) return hn::LoadU(d, coefficient + c);
+  return hn::Zero(d);
+}
 
-  template <class D>
-  HWY_INLINE hn::Vec<D> operator()(D d, int64_t at, int64_t c, hn::Vec<D> x) const {
-    using Kind = typename ReluMask<T>::Kind;
-    const auto g = LoadFloat(d, dy + at);
-    if constexpr (kKind == Kind::output)
-      return hn::IfThenZeroElse(hn::Le(LoadFloat(d, mask.y + at), hn::Zero(d)), g);
-    if constexpr (kKind == Kind::recompute) {
-      const auto y = hn::MulAdd(x, hn::LoadU(d, mask.scale + c), hn::LoadU(d, mask.shift + c));
-      return hn::IfThenZeroElse(hn::Le(y, hn::Zero(d)), g);
-    }
-    return g;
-  }
-};
+// The gradient behind the ReLU at one position, where the input was x.
+template <ReluKind kKind, class D, class T>
+HWY_INLINE hn::Vec<D> MaskedGradient(D d, const T* dy, const T* y, hn::Vec<D> x, hn::Vec<D> by,
+                                     hn::Vec<D> plus) {
+  const auto g = LoadFloat(d, dy);
+  if constexpr (kKind == ReluKind::output)
+    return hn::IfThenZeroElse(hn::Le(LoadFloat(d, y), hn::Zero(d)), g);
+  if constexpr (kKind == ReluKind::recompute)
+    return hn::IfThenZeroElse(hn::Le(hn::MulAdd(x, by, plus), hn::Zero(d)), g);
+  return g;
+}
 
-template <class T, class Call>
-HWY_INLINE void WithMask(const T* dy, const ReluMask<T>& mask, const Call& call) {
-  using Kind = typename ReluMask<T>::Kind;
-  switch (mask.kind) {
-    case Kind::none: return call(Masked<T, Kind::none>{dy, mask});
-    case Kind::recompute: return call(Masked<T, Kind::recompute>{dy, mask});
-    case Kind::output: return call(Masked<T, Kind::output>{dy, mask});
+template <ReluKind kKind, bool kStore, class T>
+void BackwardSumsWith(const T* dy, const T* x, T* masked, int64_t rows, int64_t channels,
+                      const float* mean, const ReluMask<T>& mask, double* sum, double* product) {
+  const T* y = kKind == ReluKind::output ? mask.y : dy;
+  const auto group = [&](auto count, int64_t row, float* a, float* b) HWY_ATTR {
+    ForColumns(channels, [&](auto d, int64_t c) HWY_ATTR {
+      const auto centre = hn::LoadU(d, mean + c), by = MaskCoefficient<kKind>(d, mask.scale, c),
+                 plus = MaskCoefficient<kKind>(d, mask.shift, c);
+      auto a0 = hn::LoadU(d, a + c), b0 = hn::LoadU(d, b + c);
+      for (int64_t at = row * channels + c, r = 0; r < count; ++r, at += channels) {
+        const auto value = LoadFloat(d, x + at);
+        const auto g = MaskedGradient<kKind>(d, dy + at, y + at, value, by, plus);
+        if constexpr (kStore) StoreFloat(g, d, masked + at);
+        a0 = hn::Add(a0, g);
+        b0 = hn::MulAdd(g, hn::Sub(value, centre), b0);
+      }
+      hn::StoreU(a0, d, a + c);
+      hn::StoreU(b0, d, b + c);
+    });
+  };
+  SumRows(rows, channels, group, sum, product);
+}
+
+template <ReluKind kKind, class T>
+void BackwardInputWith(const T* dy, const T* x, T* dx, int64_t rows, int64_t channels,
+                       const float* mean, const ReluMask<T>& mask, const BackwardCoefficients& k) {
+  const T* y = kKind == ReluKind::output ? mask.y : dy;
+  ForWrittenGroups(rows, channels, [&](auto count, int64_t row) HWY_ATTR {
+    ForColumns(channels, [&](auto d, int64_t c) HWY_ATTR {
+      const auto centre = hn::LoadU(d, mean + c), by_g = hn::LoadU(d, k.by_g + c),
+                 by_x = hn::LoadU(d, k.by_x + c), constant = hn::LoadU(d, k.constant + c),
+                 by = MaskCoefficient<kKind>(d, mask.scale, c),
+                 plus = MaskCoefficient<kKind>(d, mask.shift, c);
+      for (int64_t at = row * channels + c, r = 0; r < count; ++r, at += channels) {
+        const auto value = LoadFloat(d, x + at);
+        const auto g = MaskedGradient<kKind>(d, dy + at, y + at, value, by, plus);
+        const auto rest = hn::MulAdd(by_x, hn::Sub(value, centre), constant);
+        StoreFloat(hn::MulAdd(by_g, g, rest), d, dx + at);
+      }
+    });
+  });
+}
+
+// call(constant) with the mask's kind as a compile-time constant.
+template <class Call>
+HWY_INLINE void WithKind(ReluKind kind, const Call& call) {
+  switch (kind) {
+    case ReluKind::none: return call(std::integral_constant<ReluKind, ReluKind::none>());
+    case ReluKind::recompute: return call(std::integral_constant<ReluKind, ReluKind::recompute>());
+    case ReluKind::output: return call(std::integral_constant<ReluKind, ReluKind::output>());
   }
 }
 
 template <class T>
-void BackwardSums(const T* dy, const T* HWY_RESTRICT x, T* masked, int64_t rows, int64_t channels,
-                  const float* HWY_RESTRICT mean, const ReluMask<T>& mask, double* sum,
-                  double* product) {
-  WithMask(dy, mask, [&](const auto& gradient) HWY_ATTR {
-    const auto term = [=](auto d, int64_t row, int64_t c, auto& a, auto& b) HWY_ATTR {
-      const int64_t at = row * channels + c;
-      const auto value = LoadFloat(d, x + at);
-      const auto g = gradient(d, at, c, value);
-      if (masked) StoreFloat(g, d, masked + at);
-      a = hn::Add(a, g);
-      b = hn::MulAdd(g, hn::Sub(value, hn::LoadU(d, mean + c)), b);
-    };
-    SumColumns(rows, channels, term, sum, product);
+void BackwardSums(const T* dy, const T* x, T* masked, int64_t rows, int64_t channels,
+                  const float* mean, const ReluMask<T>& mask, double* sum, double* product) {
+  WithKind(mask.kind, [&](auto kind) {
+    if (masked) {
+      BackwardSumsWith<decltype(kind)::value, true>(dy, x, masked, rows, channels, mean, mask, sum,
+                                                    product);
+    } else {
+      BackwardSumsWith<decltype(kind)::value, false>(dy, x, masked, rows, channels, mean, mask, sum,
+                                                     product);
+    }
   });
 }
 
 template <class T>
-void BackwardInput(const T* dy, const T* HWY_RESTRICT x, T* dx, int64_t rows, int64_t channels,
-                   const float* HWY_RESTRICT mean, const ReluMask<T>& mask,
-                   const BackwardCoefficients& k) {
-  WithMask(dy, mask, [&](const auto& gradient) HWY_ATTR {
-    for (int64_t row = 0; row < rows; ++row) {
-      ForColumns(0, channels, [&](auto d, int64_t c) HWY_ATTR {
-        const int64_t at = row * channels + c;
-        const auto value = LoadFloat(d, x + at);
-        const auto g = gradient(d, at, c, value);
-        const auto centred = hn::Sub(value, hn::LoadU(d, mean + c));
-        const auto rest =
-            hn::MulAdd(hn::LoadU(d, k.by_x + c), centred, hn::LoadU(d, k.constant + c));
-        StoreFloat(hn::MulAdd(hn::LoadU(d, k.by_g + c), g, rest), d, dx + at);
-      });
-    }
+void BackwardInput(const T* dy, const T* x, T* dx, int64_t rows, int64_t channels,
+                   const float* mean, const ReluMask<T>& mask, const BackwardCoefficients& k) {
+  WithKind(mask.kind, [&](auto kind) {
+    BackwardInputWith<decltype(kind)::value>(dy, x, dx, rows, channels, mean, mask, k);
   });
 }
 

@@ -28,15 +28,16 @@ template <class T>
 void scale_shift(const T* x, const T* residual, T* y, int64_t rows, int64_t channels,
                  const float* scale, const float* shift, bool relu);
 
-// Where the output passed the ReLU.
+// How to know where the output passed the ReLU.
+enum class ReluKind {
+  none,       // there was no ReLU
+  recompute,  // from x * scale[c] + shift[c], when nothing was added
+  output,     // from y
+};
+
 template <class T>
 struct ReluMask {
-  enum class Kind {
-    none,       // there was no ReLU
-    recompute,  // from x * scale[c] + shift[c], when nothing was added
-    output,     // from y
-  };
-  Kind kind = Kind::none;
+  ReluKind kind = ReluKind::none;
   const T* y = nullptr;
   const float* scale = nullptr;
   const float* shift = nullptr;

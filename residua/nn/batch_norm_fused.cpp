@@ -12,6 +12,7 @@ namespace residua {
 namespace {
 
 using kernels::Bf16;
+using kernels::ReluKind;
 using kernels::ReluMask;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
@@ -151,10 +152,10 @@ BatchNormGradients batch_norm_backward(const BatchNormSaved& saved, const at::Te
   const at::Tensor dy = dy_in.to(saved.x.scalar_type()).contiguous(kLast);
   ReluMask<T> mask;
   if (saved.relu && saved.residual) {
-    mask.kind = ReluMask<T>::Kind::output;
+    mask.kind = ReluKind::output;
     mask.y = image_data<T>(saved.y);
   } else if (saved.relu) {
-    mask = {ReluMask<T>::Kind::recompute, nullptr, floats(saved.scale), floats(saved.shift)};
+    mask = {ReluKind::recompute, nullptr, floats(saved.scale), floats(saved.shift)};
   }
   // With a ReLU the residual's gradient is the masked one: written by the first pass, it is all
   // that the second one reads.

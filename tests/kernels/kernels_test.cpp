@@ -118,8 +118,7 @@ TEST_P(EveryTarget, ScaleShift) {
 }
 
 template <class T>
-void check_backward(const Matrix& m, typename ReluMask<T>::Kind kind) {
-  using Kind = typename ReluMask<T>::Kind;
+void check_backward(const Matrix& m, ReluKind kind) {
   const int64_t n = m.rows * m.channels;
   const auto dy = converted<T>(random_floats(n, 1)), x = converted<T>(random_floats(n, 2)),
              y = converted<T>(random_floats(n, 3));
@@ -129,8 +128,8 @@ void check_backward(const Matrix& m, typename ReluMask<T>::Kind kind) {
   const auto gradient = [&](int64_t i) {
     const size_t c = static_cast<size_t>(i % m.channels);
     const double out =
-        kind == Kind::output ? to_float(y[i]) : std::fma(to_float(x[i]), scale[c], shift[c]);
-    return kind == Kind::none || out > 0 ? static_cast<double>(to_float(dy[i])) : 0.0;
+        kind == ReluKind::output ? to_float(y[i]) : std::fma(to_float(x[i]), scale[c], shift[c]);
+    return kind == ReluKind::none || out > 0 ? static_cast<double>(to_float(dy[i])) : 0.0;
   };
   std::vector<double> sum(mean.size(), 0.0), product(mean.size(), 0.0);
   std::vector<T> masked(static_cast<size_t>(n)), dx(static_cast<size_t>(n));
@@ -158,8 +157,8 @@ void check_backward(const Matrix& m, typename ReluMask<T>::Kind kind) {
 TEST_P(EveryTarget, BatchNormBackward) {
   for (const Matrix& m : kMatrices)
     for (const int kind : {0, 1, 2}) {
-      check_backward<float>(m, static_cast<ReluMask<float>::Kind>(kind));
-      check_backward<Bf16>(m, static_cast<ReluMask<Bf16>::Kind>(kind));
+      check_backward<float>(m, static_cast<ReluKind>(kind));
+      check_backward<Bf16>(m, static_cast<ReluKind>(kind));
     }
 }
 
