@@ -97,74 +97,92 @@ struct ResNetEntry {
   const char* name;
   const char* help;
   const char* paper;
-  ResNetOptions options;
-  std::vector<const char*> weights;  // files of torchvision: IMAGENET1K_V1, then IMAGENET1K_V2
+  BlockKind block;
+  std::array<int64_t, 4> layers;
+  int64_t groups, width_per_group;
+  std::array<const char*, 2> weights;  // files of torchvision: IMAGENET1K_V1, then IMAGENET1K_V2
+
+  ResNetOptions options() const {
+    return {.block = block,
+            .layers = {layers.begin(), layers.end()},
+            .groups = groups,
+            .width_per_group = width_per_group};
+  }
 };
 
-std::vector<ResNetEntry> resnet_table() {
-  constexpr auto basic = BlockKind::basic, bottleneck = BlockKind::bottleneck;
-  return {
-      {"resnet18",
-       "ResNet-18",
-       "resnet",
-       {.block = basic, .layers = {2, 2, 2, 2}},
-       {"resnet18-f37072fd"}},
-      {"resnet34",
-       "ResNet-34",
-       "resnet",
-       {.block = basic, .layers = {3, 4, 6, 3}},
-       {"resnet34-b627a593"}},
-      {"resnet50",
-       "ResNet-50",
-       "resnet",
-       {.block = bottleneck, .layers = {3, 4, 6, 3}},
-       {"resnet50-0676ba61", "resnet50-11ad3fa6"}},
-      {"resnet101",
-       "ResNet-101",
-       "resnet",
-       {.block = bottleneck, .layers = {3, 4, 23, 3}},
-       {"resnet101-63fe2227", "resnet101-cd907fc2"}},
-      {"resnet152",
-       "ResNet-152",
-       "resnet",
-       {.block = bottleneck, .layers = {3, 8, 36, 3}},
-       {"resnet152-394f9c45", "resnet152-f82ba261"}},
-      {"resnext50_32x4d",
-       "ResNeXt-50, 32 groups of 4 channels",
-       "resnext",
-       {.block = bottleneck, .layers = {3, 4, 6, 3}, .groups = 32, .width_per_group = 4},
-       {"resnext50_32x4d-7cdf4587", "resnext50_32x4d-1a0047aa"}},
-      {"wide_resnet50_2",
-       "ResNet-50 with bottlenecks twice as wide",
-       "wide-resnet",
-       {.block = bottleneck, .layers = {3, 4, 6, 3}, .width_per_group = 128},
-       {"wide_resnet50_2-95faca4d", "wide_resnet50_2-9ba9bcbd"}},
-  };
-}
+constexpr auto kBasic = BlockKind::basic, kBottleneck = BlockKind::bottleneck;
+constexpr ResNetEntry kResNetTable[] = {
+    {"resnet18", "ResNet-18", "resnet", kBasic, {2, 2, 2, 2}, 1, 64, {"resnet18-f37072fd"}},
+    {"resnet34", "ResNet-34", "resnet", kBasic, {3, 4, 6, 3}, 1, 64, {"resnet34-b627a593"}},
+    {"resnet50",
+     "ResNet-50",
+     "resnet",
+     kBottleneck,
+     {3, 4, 6, 3},
+     1,
+     64,
+     {"resnet50-0676ba61", "resnet50-11ad3fa6"}},
+    {"resnet101",
+     "ResNet-101",
+     "resnet",
+     kBottleneck,
+     {3, 4, 23, 3},
+     1,
+     64,
+     {"resnet101-63fe2227", "resnet101-cd907fc2"}},
+    {"resnet152",
+     "ResNet-152",
+     "resnet",
+     kBottleneck,
+     {3, 8, 36, 3},
+     1,
+     64,
+     {"resnet152-394f9c45", "resnet152-f82ba261"}},
+    {"resnext50_32x4d",
+     "ResNeXt-50, 32 groups of 4 channels",
+     "resnext",
+     kBottleneck,
+     {3, 4, 6, 3},
+     32,
+     4,
+     {"resnext50_32x4d-7cdf4587", "resnext50_32x4d-1a0047aa"}},
+    {"wide_resnet50_2",
+     "ResNet-50 with bottlenecks twice as wide",
+     "wide-resnet",
+     kBottleneck,
+     {3, 4, 6, 3},
+     1,
+     128,
+     {"wide_resnet50_2-95faca4d", "wide_resnet50_2-9ba9bcbd"}},
+};
 
-std::vector<WeightsInfo> torchvision_weights(const std::vector<const char*>& files) {
+std::vector<WeightsInfo> torchvision_weights(const ResNetEntry& entry) {
   std::vector<WeightsInfo> weights;
-  for (const char* file : files)
+  for (const char* file : entry.weights) {
+    if (!file) continue;
     weights.push_back(
         {.url = fmt::format("https://download.pytorch.org/models/{}.pth", file),
          .licence = "BSD-3-Clause",
          .crop_fraction = weights.empty() ? 224.0 / 256 : 224.0 / 232,  // V2 resizes to 232
          .mean = {0.485, 0.456, 0.406},
          .stddev = {0.229, 0.224, 0.225}});
+  }
   return weights;
 }
 
 }  // namespace
 
 void add_resnets(Registry<Model, Random>& models) {
-  for (const ResNetEntry& entry : resnet_table())
-    models.add<ResNetOptions>({entry.name, entry.help, entry.paper}, entry.options,
-                              [entry](const ResNetOptions& o, const Random& random) {
+  for (const ResNetEntry& entry : kResNetTable) {
+    const ResNetOptions defaults = entry.options();
+    models.add<ResNetOptions>({entry.name, entry.help, entry.paper}, defaults,
+                              [entry, defaults](const ResNetOptions& o, const Random& random) {
                                 auto model = std::make_shared<ResNet>(o, random);
-                                if (same_architecture(o, entry.options))
-                                  model->set_weights(torchvision_weights(entry.weights));
+                                if (same_architecture(o, defaults))
+                                  model->set_weights(torchvision_weights(entry));
                                 return model;
                               });
+  }
 }
 
 }  // namespace residua
