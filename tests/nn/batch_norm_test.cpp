@@ -166,7 +166,7 @@ INSTANTIATE_TEST_SUITE_P(
         BatchNormCase{4, 16, 32, 32, true, false}, BatchNormCase{3, 17, 6, 5, false, true},
         BatchNormCase{2, 17, 13, 11, true, true}, BatchNormCase{4, 64, 8, 8, true, true},
         BatchNormCase{2, 64, 56, 56, true, false}, BatchNormCase{2, 95, 7, 3, true, false},
-        BatchNormCase{4, 256, 7, 7, false, false}, BatchNormCase{2, 2048, 7, 7, true, true})));
+        BatchNormCase{4, 256, 7, 7, false, false}, BatchNormCase{2, 2048, 7, 7, true, true}));
 
 TEST(BatchNorm, VarianceDoesNotCancelFarFromZero) {
   check_fused_float({4, 16, 32, 32, true, false, 30}, 1e-5);
