@@ -171,7 +171,9 @@ TEST(ResNet, ZeroInitMakesEveryBlockItsShortcut) {
 TEST(ResNet, RefusesWhatHasNoMeaning) {
   EXPECT_THROW(models().create({"resnet18", {{"groups", 2}}}, Random(0)), Error);
   EXPECT_THROW(models().create({"resnet18", {{"layers", Json::array()}}}, Random(0)), Error);
-  EXPECT_THROW(models().create({"resnet50", {{"layers", {1}}, {"groups", 3}}}, Random(0)), Error);
+  // 4 * 8 / 64 inner channels
+  EXPECT_THROW(models().create({"resnet50", {{"width", 4}, {"width_per_group", 8}}}, Random(0)),
+               Error);
   EXPECT_THROW(models().create({"resnet20", {{"shortcut", "D"}}}, Random(0)), Error);
   EXPECT_THROW(models().create({"resnet20", {{"num_classes", 0}}}, Random(0)), Error);
 }
