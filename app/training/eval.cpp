@@ -38,7 +38,7 @@ int eval(const EvalArguments& a) {
   const std::shared_ptr<Loader> loader = make_test_loader(trained.options, trained.data->test);
   ClassificationReview review(static_cast<int64_t>(test.info().classes.size()), test.size());
   const LoopOptions& loop = trained.options.loop;
-  const Metrics metrics = *evaluate(make_network(trained.model), ClassificationTask(), *loader,
+  const Metrics metrics = *evaluate(model_network(trained.model), ClassificationTask(), *loader,
                                     {loop.device, loop.amp}, &review);
   const ConfusionMatrix& matrix = review.findings()->confusion;
   if (a.json) {

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "residua/core/random.h"
@@ -17,7 +18,7 @@ namespace residua {
 struct FeatureLevel {
   std::string name;  // the module whose output it is, e.g. "layer3"
   int64_t channels = 0;
-  int64_t reduction = 1;  // input size over the level's size
+  int64_t reduction = 1;  // input size over the level's size; 0: [N, channels], no map
 };
 
 // Published weights and how their images were prepared.
@@ -33,9 +34,16 @@ struct ModelInfo {
   int64_t in_channels = 3;
   int64_t input_height = 224, input_width = 224;  // what the model was designed for
   int64_t min_input = 1;                          // smallest height and width it can take
+  int64_t max_input = 0;                          // largest; 0: any
   std::string classifier = {};                    // name of the last layer, e.g. "fc"
   std::vector<FeatureLevel> levels = {};
   std::vector<WeightsInfo> weights = {};
+};
+
+// What a forward says beside its output.
+struct Extras {
+  at::Tensor penalty = {};                                  // scalar to add to the loss
+  std::vector<std::pair<std::string, double>> values = {};  // numbers to report
 };
 
 class Model : public torch::nn::Module {
@@ -48,12 +56,16 @@ class Model : public torch::nn::Module {
   // A fresh last layer for another number of classes (at least 1; 0 is refused).
   virtual void reset_classifier(int64_t num_classes, Random random) = 0;
 
+  // Of the last forward, whose mean loss over each sample is in `sample_losses` [N], without
+  // gradient; asked at most once.
+  virtual Extras extras(const at::Tensor& sample_losses);
+
   const ModelInfo& info() const { return info_; }
   void set_weights(std::vector<WeightsInfo> weights) { info_.weights = std::move(weights); }
 
  protected:
-  // Throws ErrorKind::shape unless x is a floating-point [N, in_channels, H, W] with H and W at
-  // least min_input.
+  // Throws ErrorKind::shape unless x is a floating-point [N, in_channels, H, W] with H and W from
+  // min_input to max_input.
   void check_input(const at::Tensor& x) const;
 
   ModelInfo info_;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "residua/connections/connection.h"
 #include "residua/core/error.h"
 #include "residua/optim/parameter_groups.h"
 #include "residua/train/device.h"
@@ -84,6 +85,19 @@ std::shared_ptr<Optimizer> make_optimizer(const TrainOptions& options, const Mod
   return optimizers().create(own, parameter_groups(model, rules));
 }
 
+// Names and options of the connection of a model that has one.
+void check_connection(const Json& model) {
+  if (!model.contains("connection")) return;
+  struct {
+    Component connection;
+    void fields(Fields& f) { f.add("connection", connection, ""); }
+  } part;
+  assign(part, {{"connection", model.at("connection")}}, "model");
+  connections()
+      .find(part.connection.name)
+      .resolve(part.connection.options_or_empty(), "model.connection");
+}
+
 }  // namespace
 
 TrainOptions resolve_options(const Json& configuration) {
@@ -92,8 +106,9 @@ TrainOptions resolve_options(const Json& configuration) {
   options.data = resolve_with(datasets(), options.data, DataExtras{}, "data");
   options.optim = resolve_with(optimizers(), options.optim, ParameterRules{}, "optim");
   options.schedule = resolve_with(schedules(), options.schedule, NoExtras{}, "schedule");
-  resolve_with(models(), options.model, NoExtras{},
-               "model");  // spelled out when the data are known
+  // Spelled out when the data are known.
+  const Component model = resolve_with(models(), options.model, NoExtras{}, "model");
+  check_connection(model.options_or_empty());
   check_amp(options.loop.amp, parse_device(options.loop.device));
   return options;
 }
@@ -109,16 +124,32 @@ bool skips_corrupt(const Component& data) {
   return extras.skip_corrupt;
 }
 
-Component fit_model(const Component& model, const DatasetInfo& data) {
+Component fit_model(const Component& model, const DatasetInfo& data, int64_t image_size) {
   Json options = model.options_or_empty();
   const Json all = models().find(model.name).resolve(options, "model");
   fit_option(options, all, "num_classes", static_cast<int64_t>(data.classes.size()), "classes");
   fit_option(options, all, "in_channels", data.channels, "channels");
+  if (image_size > 0) fit_option(options, all, "image_size", image_size, "size");
   return models().resolve({model.name, std::move(options)});
 }
 
 std::shared_ptr<Model> make_model(const Component& model, int64_t seed) {
   return models().create(model, Random(static_cast<uint64_t>(seed)).split("model"));
+}
+
+Network model_network(const std::shared_ptr<Model>& model) {
+  Network network = make_network(model);
+  network.extras = [raw = model.get()](const at::Tensor& sample_losses, Metrics& metrics) {
+    const Extras extras = raw->extras(sample_losses);
+    for (const auto& [name, value] : extras.values) metrics.push_back({name, value});
+    return extras.penalty;
+  };
+  return network;
+}
+
+int64_t input_size(const DatasetInfo& data, const AugmentOptions& augment) {
+  const Pipeline pipeline(data, augment, Phase::train);
+  return pipeline.height() == pipeline.width() ? pipeline.height() : 0;
 }
 
 std::shared_ptr<Loader> make_test_loader(const TrainOptions& options,
@@ -169,7 +200,8 @@ DatasetInfo dataset_info_from_json(const Json& json) {
 Experiment make_experiment(TrainOptions options) {
   Experiment e;
   e.data = open_data(options.data);
-  options.model = fit_model(options.model, e.data->train->info());
+  const DatasetInfo& info = e.data->train->info();
+  options.model = fit_model(options.model, info, input_size(info, options.augment));
   e.options = std::move(options);
   e.model = make_model(e.options.model, e.options.loop.seed);
   place_module(*e.model, parse_device(e.options.loop.device), e.options.loop.channels_last);
@@ -184,7 +216,7 @@ Experiment make_experiment(TrainOptions options) {
 }
 
 TrainerParts trainer_parts(const Experiment& e) {
-  return {.network = make_network(e.model),
+  return {.network = model_network(e.model),
           .task = e.task,
           .optimizer = e.optimizer,
           .schedule = e.schedule,

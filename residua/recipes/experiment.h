@@ -26,11 +26,18 @@ TrainOptions resolve_options(const Json& configuration);
 std::shared_ptr<DataSplits> open_data(const Component& data);
 bool skips_corrupt(const Component& data);
 
-// A model for these data: where it has the options num_classes and in_channels and they are not
-// given, they are the data's. With random weights from `seed`. Throws ErrorKind::invalid_argument
-// when the numbers given do not fit the data.
-Component fit_model(const Component& model, const DatasetInfo& data);
+// A model for these data: where it has the options num_classes, in_channels and image_size and they
+// are not given, they are the data's; `image_size` 0: of no single size. Throws
+// ErrorKind::invalid_argument when the numbers given do not fit the data.
+Component fit_model(const Component& model, const DatasetInfo& data, int64_t image_size);
+// With random weights from `seed`.
 std::shared_ptr<Model> make_model(const Component& model, int64_t seed);
+
+// The model as the trainer sees it, with what it says beside its output.
+Network model_network(const std::shared_ptr<Model>& model);
+
+// Height and width of the images that the data's preparation gives; 0 where they differ.
+int64_t input_size(const DatasetInfo& data, const AugmentOptions& augment);
 
 // The loader of test images, as training and evaluation use it.
 std::shared_ptr<Loader> make_test_loader(const TrainOptions& options,

@@ -91,7 +91,7 @@ TrainedModel from_file(const std::string& path, const Json& overrides, bool data
   if (data_wanted || overrides.contains("data")) {
     trained.data = open_data(trained.options.data);
     trained.info = trained.data->test->info();
-    model = fit_model(model, trained.info);
+    model = fit_model(model, trained.info, input_size(trained.info, trained.options.augment));
   }
   trained.model = make_model(model, 0);
   if (!trained.data) trained.info = info_of_weights(*trained.model, trained.options.augment);

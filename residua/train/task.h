@@ -23,6 +23,10 @@ struct Batch;
 struct Network {
   std::shared_ptr<torch::nn::Module> module;
   std::function<at::Tensor(const at::Tensor&)> forward;
+  // What the last forward says beside its output, given the loss of each sample [N], which carries
+  // no gradient: numbers, appended to `metrics`, and a scalar to add to the loss (undefined: none).
+  // May be empty.
+  std::function<at::Tensor(const at::Tensor& sample_losses, Metrics& metrics)> extras = {};
 };
 
 // Of any module with `at::Tensor forward(at::Tensor)`.
@@ -37,6 +41,9 @@ struct StepResult {
   at::Tensor output;  // of the network, detached
   Metrics metrics;    // means over the batch, `loss` among them
 };
+
+// Adds what the network says beside its output to the loss and the metrics; `sample_losses` [N].
+void add_extras(const Network& network, const at::Tensor& sample_losses, StepResult& result);
 
 class Task {
  public:

@@ -75,9 +75,9 @@ TEST_P(EveryModel, FeaturesMatchTheirLevels) {
   for (const auto& m : model->named_modules()) modules.insert(m.key());
   for (size_t i = 0; i < levels.size(); ++i) {
     const FeatureLevel& level = model->info().levels[i];
-    const int64_t size = GetParam().size / level.reduction;
-    EXPECT_EQ(levels[i].sizes().vec(), (std::vector<int64_t>{2, level.channels, size, size}))
-        << level.name;
+    std::vector<int64_t> shape{2, level.channels};
+    if (level.reduction > 0) shape.resize(4, GetParam().size / level.reduction);
+    EXPECT_EQ(levels[i].sizes().vec(), shape) << level.name;
     EXPECT_TRUE(modules.contains(level.name)) << level.name;
   }
 }
@@ -116,8 +116,7 @@ TEST_P(EveryModel, RefusesWhatItCannotTake) {
       ADD_FAILURE() << "took a wrong input";
     } catch (const Error& e) {
       EXPECT_EQ(e.kind(), ErrorKind::shape);
-      EXPECT_NE(e.text().expected.find("[N, 3, H, W] with H and W at least 1"), std::string::npos)
-          << e.what();
+      EXPECT_NE(e.text().expected.find("[N, 3, H, W] with H "), std::string::npos) << e.what();
     }
   }
 }

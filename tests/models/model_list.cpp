@@ -40,6 +40,15 @@ std::vector<TinyModel> tiny_models() {
     list.back().dead_start = true;
   }
   list.push_back(bottleneck.with("stride_in_1x1", true));
+  for (const TinyModel& base : {cifar, bottleneck})
+    for (const char* shortcut : {"A", "B", "C"})
+      list.push_back(base.with("order", "pre").with("shortcut", shortcut));
+  const TinyModel mlp{{"mlp", {{"in_channels", 3}, {"width", 8}, {"image_size", 8}}}, 8};
+  list.push_back(mlp);
+  for (const char* act : {"gelu", "silu", "tanh"}) list.push_back(mlp.with("act", act));
+  list.push_back(mlp.with("norm", false));
+  for (const TinyModel& base : {cifar, mlp})
+    list.push_back(base.with("connection", {{"name", "scaled"}, {"learned", true}}));
   return list;
 }
 

@@ -114,7 +114,7 @@ TEST(ResidualBlock, IsItsBranchPlusItsShortcut) {
     EXPECT_TRUE(torch::allclose(block.forward(x), (block.branch(x) + block.shortcut(x)).relu(),
                                 1e-5, 1e-6));
   }
-  BasicBlock plain({.in = 4, .planes = 4, .connection = Connection::none}, Random(1));
+  BasicBlock plain({.in = 4, .planes = 4, .has_shortcut = false}, Random(1));
   plain.eval();
   const at::Tensor x = torch::randn({2, 4, 7, 7});
   EXPECT_FALSE(plain.shortcut(x).defined());
@@ -142,7 +142,7 @@ std::set<std::string> key_set(const ResNetCifarOptions& options) {
 }
 
 TEST(ResNetCifar, PlainNetworkSharesEveryKeyButTheShortcut) {
-  const auto plain = key_set({.n = 1, .shortcut = Shortcut::b, .connection = Connection::none});
+  const auto plain = key_set({.n = 1, .shortcut = Shortcut::b, .connection = "none"});
   auto residual = key_set({.n = 1, .shortcut = Shortcut::b});
   EXPECT_TRUE(residual.contains("layer2.0.shortcut.0.weight"));
   EXPECT_TRUE(residual.contains("layer3.0.shortcut.1.running_var"));

@@ -1,7 +1,8 @@
 #pragma once
 // The blocks of "Deep Residual Learning for Image Recognition" (He, Zhang, Ren, Sun 2015,
 // arXiv:1512.03385): y = relu(F(x) + S(x)), with a residual branch F of two or three convolutions
-// and a shortcut S.
+// and a shortcut S; and of "Identity Mappings in Deep Residual Networks" (the same 2016,
+// arXiv:1603.05027): y = F(relu(bn(x))) + S(x). What merges F and S is the connection's affair.
 
 #include <torch/nn/module.h>
 
@@ -27,9 +28,10 @@ enum class Shortcut {
   c,  // the convolution and normalisation in every block
 };
 
-enum class Connection {
-  identity,  // y = relu(F(x) + S(x))
-  none,      // y = relu(F(x)): the paper's plain network
+// Where a block normalises and activates.
+enum class BlockOrder {
+  post,  // convolution, normalisation, ReLU; the last ReLU after the addition (2015)
+  pre,   // normalisation, ReLU, convolution; nothing after the addition (2016)
 };
 
 template <>
@@ -41,8 +43,8 @@ struct EnumNames<Shortcut> {
   static constexpr std::array names{"A", "B", "C"};
 };
 template <>
-struct EnumNames<Connection> {
-  static constexpr std::array names{"identity", "none"};
+struct EnumNames<BlockOrder> {
+  static constexpr std::array names{"post", "pre"};
 };
 
 struct ResidualBlockOptions {
@@ -57,7 +59,8 @@ struct ResidualBlockOptions {
   Shortcut shortcut = Shortcut::b;
   std::string shortcut_name =
       "downsample";  // its projection is <name>.0, the normalisation <name>.1
-  Connection connection = Connection::identity;
+  BlockOrder order = BlockOrder::post;
+  bool has_shortcut = true;  // false: a plain block, whose shortcut has no parameters
   bool zero_init_residual =
       false;  // the last normalisation's weight begins at 0, so that the block is relu(S(x))
   WeightInit init = WeightInit::he_fan_out;
@@ -65,11 +68,14 @@ struct ResidualBlockOptions {
 
 class ResidualBlock : public torch::nn::Module {
  public:
-  at::Tensor forward(const at::Tensor& x);
-  // F(x), with its last normalisation and without addition or activation.
-  at::Tensor branch(const at::Tensor& x);
-  // S(x); undefined for a plain block.
-  at::Tensor shortcut(const at::Tensor& x);
+  // F(x), without addition or last activation. `activated` (pre-activation blocks only): receives
+  // relu(bn(x)), from which the projection of such a block starts.
+  at::Tensor branch(const at::Tensor& x, at::Tensor* activated = nullptr);
+  // S(x); `activated` as given by branch for this x, computed where undefined.
+  at::Tensor shortcut(const at::Tensor& x, const at::Tensor& activated = {});
+  // relu(F(x) + S(x)), or relu(F(x)), of a post-activation block, the last normalisation in one
+  // pass with what follows it.
+  at::Tensor fused(const at::Tensor& x, bool with_shortcut);
 
   const ResidualBlockOptions& options() const { return options_; }
 
@@ -78,8 +84,10 @@ class ResidualBlock : public torch::nn::Module {
       : torch::nn::Module(name), options_(options) {}
   // Called last by constructors, so that the shortcut's parameters come last too.
   void add_shortcut(int64_t out, std::shared_ptr<BatchNorm2d> last_norm, const Random& random);
-  // F without its last normalisation, which `forward` joins with the addition and the activation.
-  virtual at::Tensor before_last_norm(const at::Tensor& x) = 0;
+  // F up to its last convolution, from x (post) or from relu(bn(x)) (pre).
+  virtual at::Tensor convolutions(const at::Tensor& x) = 0;
+  // relu(bn(x)) of a pre-activation block.
+  virtual at::Tensor activate(const at::Tensor& x) = 0;
 
  private:
   ResidualBlockOptions options_;
@@ -93,7 +101,8 @@ class BasicBlock final : public ResidualBlock {
   BasicBlock(const ResidualBlockOptions& options, const Random& random);
 
  private:
-  at::Tensor before_last_norm(const at::Tensor& x) override;
+  at::Tensor convolutions(const at::Tensor& x) override;
+  at::Tensor activate(const at::Tensor& x) override;
   std::shared_ptr<Conv2d> conv1_, conv2_;
   std::shared_ptr<BatchNorm2d> bn1_, bn2_;
 };
@@ -104,7 +113,8 @@ class Bottleneck final : public ResidualBlock {
   Bottleneck(const ResidualBlockOptions& options, const Random& random);
 
  private:
-  at::Tensor before_last_norm(const at::Tensor& x) override;
+  at::Tensor convolutions(const at::Tensor& x) override;
+  at::Tensor activate(const at::Tensor& x) override;
   std::shared_ptr<Conv2d> conv1_, conv2_, conv3_;
   std::shared_ptr<BatchNorm2d> bn1_, bn2_, bn3_;
 };
@@ -119,7 +129,6 @@ class Stage final : public torch::nn::Module {
   // `first.stride` is that of the first block; the others have stride 1 and the first one's output
   // as input.
   Stage(BlockKind kind, int64_t count, const ResidualBlockOptions& first, const Random& random);
-  at::Tensor forward(at::Tensor x);
   const std::vector<std::shared_ptr<ResidualBlock>>& blocks() const { return blocks_; }
 
  private:

@@ -23,8 +23,12 @@ void ResNetOptions::fields(Fields& f) {
         "stride in the bottleneck's first convolution, as in the paper");
   f.add("shortcut", shortcut,
         "A: subsampling and zero channels, B: projection where the shape changes, C: everywhere");
+  f.add(
+      "order", order,
+      "post: normalisation and ReLU after convolutions and addition, pre: before the convolutions");
   f.add("connection", connection,
-        "identity: residual network, none: plain network of the same layers");
+        "how the residual stream is read and merged: a name of `residua list connections`, and its "
+        "options");
   f.add("zero_init_residual", zero_init_residual, "begin with every residual branch at zero");
   f.add("init", init, "distribution of the first weights");
 }
@@ -40,26 +44,22 @@ ResNet::ResNet(const ResNetOptions& options, const Random& random) : options_(op
   conv1_ = register_module(
       "conv1", conv2d(o.in_channels, o.width, 7, {.stride = 2, .padding = 3, .init = o.init},
                       random.split("conv1")));
-  bn1_ = register_module("bn1", std::make_shared<BatchNorm2d>(o.width));
+  if (o.order == BlockOrder::post)
+    bn1_ = register_module("bn1", std::make_shared<BatchNorm2d>(o.width));
   maxpool_ = register_module("maxpool", std::make_shared<MaxPool2d>(3, 2, 1));
-  int64_t channels = o.width;
-  for (size_t s = 0; s < o.layers.size(); ++s) {
-    const std::string name = fmt::format("layer{}", s + 1);
-    const ResidualBlockOptions first{.in = channels,
-                                     .planes = o.width << s,
-                                     .stride = s == 0 ? 1 : 2,
-                                     .groups = o.groups,
-                                     .width_per_group = o.width_per_group,
-                                     .stride_in_1x1 = o.stride_in_1x1,
-                                     .shortcut = o.shortcut,
-                                     .connection = o.connection,
-                                     .zero_init_residual = o.zero_init_residual,
-                                     .init = o.init};
-    stages_.push_back(register_module(
-        name, std::make_shared<Stage>(o.block, o.layers[s], first, random.split(name))));
-    channels = block_channels(o.block, o.width << s);
-    info_.levels.push_back({name, channels, int64_t{4} << s});
-  }
+  const int64_t channels = add_stages(o.block, o.layers, o.width,
+                                      {.in = o.width,
+                                       .groups = o.groups,
+                                       .width_per_group = o.width_per_group,
+                                       .stride_in_1x1 = o.stride_in_1x1,
+                                       .shortcut = o.shortcut,
+                                       .order = o.order,
+                                       .zero_init_residual = o.zero_init_residual,
+                                       .init = o.init},
+                                      o.connection, random);
+  for (FeatureLevel& level : info_.levels) level.reduction *= 4;
+  if (o.order == BlockOrder::pre)
+    last_bn_ = register_module("bn", std::make_shared<BatchNorm2d>(channels));
   avgpool_ = register_module("avgpool", std::make_shared<GlobalAveragePool>());
   fc_ =
       register_module("fc", linear(channels, o.num_classes, {.init = o.init}, random.split("fc")));
@@ -67,19 +67,20 @@ ResNet::ResNet(const ResNetOptions& options, const Random& random) : options_(op
 
 at::Tensor ResNet::stem(const at::Tensor& x) {
   check_input(x);
-  return maxpool_->forward(batch_norm_act(*bn1_, conv1_->forward(x), Act::relu));
+  const at::Tensor y = conv1_->forward(x);
+  return maxpool_->forward(bn1_ ? batch_norm_act(*bn1_, y, Act::relu) : y);
 }
 
-at::Tensor ResNet::forward(at::Tensor x) {
-  x = stem(x);
-  for (const auto& stage : stages_) x = stage->forward(x);
-  return fc_->forward(avgpool_->forward(x));
+at::Tensor ResNet::head(const at::Tensor& x) {
+  const at::Tensor y = last_bn_ ? batch_norm_act(*last_bn_, x, Act::relu) : x;
+  return fc_->forward(avgpool_->forward(y));
 }
+
+at::Tensor ResNet::forward(at::Tensor x) { return head(run_stages(stem(x))); }
 
 std::vector<at::Tensor> ResNet::features(at::Tensor x) {
-  x = stem(x);
   std::vector<at::Tensor> levels;
-  for (const auto& stage : stages_) levels.push_back(x = stage->forward(x));
+  run_stages(stem(x), &levels);
   return levels;
 }
 

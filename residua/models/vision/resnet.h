@@ -8,8 +8,7 @@
 //   arXiv:1611.05431: resnext50_32x4d "Wide Residual Networks", Zagoruyko and Komodakis 2016,
 //   arXiv:1605.07146: wide_resnet50_2
 
-#include "residua/models/model.h"
-#include "residua/models/vision/residual_block.h"
+#include "residua/models/vision/staged_resnet.h"
 #include "residua/nn/linear.h"
 #include "residua/nn/pool.h"
 
@@ -25,14 +24,15 @@ struct ResNetOptions {
   int64_t width_per_group = 64;
   bool stride_in_1x1 = false;
   Shortcut shortcut = Shortcut::b;
-  Connection connection = Connection::identity;
+  BlockOrder order = BlockOrder::post;
+  Component connection = "identity";
   bool zero_init_residual = false;
   WeightInit init = WeightInit::he_fan_out;
 
   void fields(Fields& f);
 };
 
-class ResNet final : public Model {
+class ResNet final : public StagedResNet {
  public:
   ResNet(const ResNetOptions& options, const Random& random);
 
@@ -41,16 +41,16 @@ class ResNet final : public Model {
   void reset_classifier(int64_t num_classes, Random random) override;
 
   const ResNetOptions& options() const { return options_; }
-  const std::vector<std::shared_ptr<Stage>>& stages() const { return stages_; }
 
  private:
   at::Tensor stem(const at::Tensor& x);
+  at::Tensor head(const at::Tensor& x);
 
   ResNetOptions options_;
   std::shared_ptr<Conv2d> conv1_;
   std::shared_ptr<BatchNorm2d> bn1_;
   std::shared_ptr<MaxPool2d> maxpool_;
-  std::vector<std::shared_ptr<Stage>> stages_;
+  std::shared_ptr<BatchNorm2d> last_bn_;  // of pre-activation networks
   std::shared_ptr<GlobalAveragePool> avgpool_;
   std::shared_ptr<Linear> fc_;
 };

@@ -14,8 +14,12 @@ void ResNetCifarOptions::fields(Fields& f) {
   f.add("in_channels", in_channels, "channels of the images", {.min = 1});
   f.add("shortcut", shortcut,
         "A: subsampling and zero channels, B: projection where the shape changes, C: everywhere");
+  f.add(
+      "order", order,
+      "post: normalisation and ReLU after convolutions and addition, pre: before the convolutions");
   f.add("connection", connection,
-        "identity: residual network, none: plain network of the same layers");
+        "how the residual stream is read and merged: a name of `residua list connections`, and its "
+        "options");
   f.add("zero_init_residual", zero_init_residual, "begin with every residual branch at zero");
   f.add("init", init, "distribution of the first weights");
 }
@@ -30,23 +34,18 @@ ResNetCifar::ResNetCifar(const ResNetCifarOptions& options, const Random& random
            .classifier = "linear"};
   conv1_ = register_module("conv1", conv2d(o.in_channels, o.width, 3,
                                            {.padding = 1, .init = o.init}, random.split("conv1")));
-  bn1_ = register_module("bn1", std::make_shared<BatchNorm2d>(o.width));
-  int64_t channels = o.width;
-  for (int64_t s = 0; s < 3; ++s) {
-    const std::string name = fmt::format("layer{}", s + 1);
-    const ResidualBlockOptions first{.in = channels,
-                                     .planes = o.width << s,
-                                     .stride = s == 0 ? 1 : 2,
-                                     .shortcut = o.shortcut,
-                                     .shortcut_name = "shortcut",
-                                     .connection = o.connection,
-                                     .zero_init_residual = o.zero_init_residual,
-                                     .init = o.init};
-    stages_.push_back(register_module(
-        name, std::make_shared<Stage>(BlockKind::basic, o.n, first, random.split(name))));
-    channels = o.width << s;
-    info_.levels.push_back({name, channels, int64_t{1} << s});
-  }
+  if (o.order == BlockOrder::post)
+    bn1_ = register_module("bn1", std::make_shared<BatchNorm2d>(o.width));
+  const int64_t channels = add_stages(BlockKind::basic, {o.n, o.n, o.n}, o.width,
+                                      {.in = o.width,
+                                       .shortcut = o.shortcut,
+                                       .shortcut_name = "shortcut",
+                                       .order = o.order,
+                                       .zero_init_residual = o.zero_init_residual,
+                                       .init = o.init},
+                                      o.connection, random);
+  if (o.order == BlockOrder::pre)
+    last_bn_ = register_module("bn", std::make_shared<BatchNorm2d>(channels));
   avgpool_ = register_module("avgpool", std::make_shared<GlobalAveragePool>());
   linear_ = register_module(
       "linear", linear(channels, o.num_classes, {.init = o.init}, random.split("linear")));
@@ -54,19 +53,20 @@ ResNetCifar::ResNetCifar(const ResNetCifarOptions& options, const Random& random
 
 at::Tensor ResNetCifar::stem(const at::Tensor& x) {
   check_input(x);
-  return batch_norm_act(*bn1_, conv1_->forward(x), Act::relu);
+  const at::Tensor y = conv1_->forward(x);
+  return bn1_ ? batch_norm_act(*bn1_, y, Act::relu) : y;
 }
 
-at::Tensor ResNetCifar::forward(at::Tensor x) {
-  x = stem(x);
-  for (const auto& stage : stages_) x = stage->forward(x);
-  return linear_->forward(avgpool_->forward(x));
+at::Tensor ResNetCifar::head(const at::Tensor& x) {
+  const at::Tensor y = last_bn_ ? batch_norm_act(*last_bn_, x, Act::relu) : x;
+  return linear_->forward(avgpool_->forward(y));
 }
+
+at::Tensor ResNetCifar::forward(at::Tensor x) { return head(run_stages(stem(x))); }
 
 std::vector<at::Tensor> ResNetCifar::features(at::Tensor x) {
-  x = stem(x);
   std::vector<at::Tensor> levels;
-  for (const auto& stage : stages_) levels.push_back(x = stage->forward(x));
+  run_stages(stem(x), &levels);
   return levels;
 }
 

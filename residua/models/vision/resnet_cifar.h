@@ -8,8 +8,7 @@
 // The reference draws its first weights with fan_in where the paper's implementation has fan_out:
 // init=he_fan_in.
 
-#include "residua/models/model.h"
-#include "residua/models/vision/residual_block.h"
+#include "residua/models/vision/staged_resnet.h"
 #include "residua/nn/linear.h"
 #include "residua/nn/pool.h"
 
@@ -21,14 +20,15 @@ struct ResNetCifarOptions {
   int64_t num_classes = 10;
   int64_t in_channels = 3;
   Shortcut shortcut = Shortcut::a;
-  Connection connection = Connection::identity;
+  BlockOrder order = BlockOrder::post;
+  Component connection = "identity";
   bool zero_init_residual = false;
   WeightInit init = WeightInit::he_fan_out;
 
   void fields(Fields& f);
 };
 
-class ResNetCifar final : public Model {
+class ResNetCifar final : public StagedResNet {
  public:
   ResNetCifar(const ResNetCifarOptions& options, const Random& random);
 
@@ -37,15 +37,15 @@ class ResNetCifar final : public Model {
   void reset_classifier(int64_t num_classes, Random random) override;
 
   const ResNetCifarOptions& options() const { return options_; }
-  const std::vector<std::shared_ptr<Stage>>& stages() const { return stages_; }
 
  private:
   at::Tensor stem(const at::Tensor& x);
+  at::Tensor head(const at::Tensor& x);
 
   ResNetCifarOptions options_;
   std::shared_ptr<Conv2d> conv1_;
   std::shared_ptr<BatchNorm2d> bn1_;
-  std::vector<std::shared_ptr<Stage>> stages_;
+  std::shared_ptr<BatchNorm2d> last_bn_;  // of pre-activation networks
   std::shared_ptr<GlobalAveragePool> avgpool_;
   std::shared_ptr<Linear> linear_;
 };

@@ -33,13 +33,18 @@ void check_logits(const at::Tensor& logits, const Batch& batch) {
 
 }  // namespace
 
-at::Tensor soft_cross_entropy(const at::Tensor& logits, const at::Tensor& target,
-                              double smoothing) {
+at::Tensor sample_cross_entropy(const at::Tensor& logits, const at::Tensor& target,
+                                double smoothing) {
   const at::Tensor log_p = torch::log_softmax(logits, 1, at::kFloat);
   const at::Tensor of_target =
       target.dim() == 1 ? log_p.gather(1, target.unsqueeze(1)).squeeze(1) : (log_p * target).sum(1);
-  if (smoothing == 0) return -of_target.mean();
-  return -(of_target * (1 - smoothing) + log_p.mean(1) * smoothing).mean();
+  if (smoothing == 0) return -of_target;
+  return -(of_target * (1 - smoothing) + log_p.mean(1) * smoothing);
+}
+
+at::Tensor soft_cross_entropy(const at::Tensor& logits, const at::Tensor& target,
+                              double smoothing) {
+  return sample_cross_entropy(logits, target, smoothing).mean();
 }
 
 double top_k_accuracy(const at::Tensor& logits, const at::Tensor& label, int64_t k) {
@@ -56,13 +61,15 @@ StepResult ClassificationTask::step(const Network& network, const Batch& batch, 
   const at::Tensor logits = network.forward(batch.input);
   check_logits(logits, batch);
   StepResult result;
-  result.loss = soft_cross_entropy(logits, batch.target,
-                                   phase == Phase::train ? options_.label_smoothing : 0);
+  const at::Tensor losses = sample_cross_entropy(
+      logits, batch.target, phase == Phase::train ? options_.label_smoothing : 0);
+  result.loss = losses.mean();
   result.output = logits.detach().to(at::kFloat);
   result.metrics = {{"loss", result.loss.item<double>()},
                     {"top1", top_k_accuracy(result.output, batch.label, 1)}};
   if (logits.size(1) > 5)
     result.metrics.push_back({"top5", top_k_accuracy(result.output, batch.label, 5)});
+  add_extras(network, losses, result);
   return result;
 }
 

@@ -12,7 +12,7 @@ struct ClassificationOptions {
 };
 
 // Metrics: `loss`, and `top1`, `top5` as fractions in [0, 1] of `Batch::label` (top5 with six
-// classes or more).
+// classes or more); then what the network adds, `penalty` among it where it adds to the loss.
 class ClassificationTask final : public Task {
  public:
   explicit ClassificationTask(ClassificationOptions options = {}) : options_(options) {}
@@ -26,9 +26,13 @@ class ClassificationTask final : public Task {
   ClassificationOptions options_;
 };
 
-// Mean over the batch of -sum_c t_c log softmax(logits)_c, where t is the target (int64 [N] or
+// For each row of the batch -sum_c t_c log softmax(logits)_c, where t is the target (int64 [N] or
 // float [N, classes]) mixed with the uniform distribution: t (1 - smoothing) + smoothing / classes.
-// Computed in float32.
+// Computed in float32. [N]
+at::Tensor sample_cross_entropy(const at::Tensor& logits, const at::Tensor& target,
+                                double smoothing);
+
+// Its mean.
 at::Tensor soft_cross_entropy(const at::Tensor& logits, const at::Tensor& target, double smoothing);
 
 // Fraction of rows whose label is among the k largest logits. Of equal logits the lower index comes

@@ -1,0 +1,29 @@
+#pragma once
+// One pass of a network over its residual stream.
+
+#include <functional>
+#include <vector>
+
+#include "residua/connections/connection.h"
+
+namespace residua {
+
+// The network's side of a pass.
+struct StreamParts {
+  const std::vector<Site>& schedule;
+  Connection::Branch branch = {};
+  // S(x) of a site that changes the stream's shape.
+  std::function<at::Tensor(const Site&, const at::Tensor& x)> shortcut = {};
+  // Applied to every stream after each merge, e.g. the ReLU of post-activation networks.
+  std::function<at::Tensor(const at::Tensor&)> after = {};
+  // A whole site in one pass over memory, for connections that merge plainly:
+  // after(S(x) + branch(x)), or after(branch(x)) for PlainMerge::replace.
+  std::function<at::Tensor(const Site&, const at::Tensor& x, PlainMerge)> fused = {};
+  // Told the state after each site.
+  std::function<void(const Site&, const State&)> visit = {};
+};
+
+// The state after the last site; `connection.finish` of it is the network's output.
+State run_stream(Connection& connection, const at::Tensor& x0, const StreamParts& parts);
+
+}  // namespace residua

@@ -1,0 +1,44 @@
+#include "residua/models/stream_model.h"
+
+#include <torch/torch.h>
+
+namespace residua {
+
+void StreamModel::connect(const Component& connection, Carrier carrier, const Random& random) {
+  carrier_ = std::move(carrier);
+  carrier_.sites = numbered(std::move(carrier_.sites));
+  for (size_t i = 0; i < carrier_.sites.size(); ++i)
+    carrier_.sites[i].branch = static_cast<int64_t>(i);
+  connection_ = connections().create(connection, carrier_, random.split("connection"));
+  schedule_ = numbered(connection_->schedule(carrier_.sites));
+  if (!connection_->parameters().empty() || !connection_->buffers().empty())
+    register_module("connection", connection_);
+}
+
+void StreamModel::built(int64_t branch, torch::nn::Module& module, const Random& random) {
+  connection_->init(site_of(branch), module, random.split("init"));
+}
+
+at::Tensor StreamModel::run(const at::Tensor& x0, StreamParts parts) {
+  if (visit_ && parts.visit) {
+    parts.visit = [first = parts.visit, this](const Site& site, const State& state) {
+      first(site, state);
+      visit_(site, state);
+    };
+  } else if (visit_) {
+    parts.visit = visit_;
+  }
+  State state = run_stream(*connection_, x0, parts);
+  at::Tensor y = connection_->finish(state);
+  if (connection_->has_extras()) last_ = std::move(state);
+  return y;
+}
+
+Extras StreamModel::extras(const at::Tensor& sample_losses) {
+  if (!connection_->has_extras()) return {};
+  const State state = std::move(last_);
+  last_ = {};
+  return {connection_->penalty(state, sample_losses), connection_->metrics(state)};
+}
+
+}  // namespace residua

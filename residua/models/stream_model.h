@@ -1,0 +1,43 @@
+#pragma once
+// A model whose blocks write to a residual stream that any connection may carry.
+
+#include <memory>
+#include <vector>
+
+#include "residua/connections/stream.h"
+#include "residua/models/model.h"
+
+namespace residua {
+
+class StreamModel : public Model {
+ public:
+  const Connection& connection() const { return *connection_; }
+  const std::vector<Site>& schedule() const { return schedule_; }
+  const Carrier& carrier() const { return carrier_; }
+
+  Extras extras(const at::Tensor& sample_losses) override;
+
+  // Told the state after each site of every pass, until it is set to nothing.
+  using Visit = std::function<void(const Site&, const State&)>;
+  void visit_sites(Visit visit) { visit_ = std::move(visit); }
+
+ protected:
+  // Creates the connection for this carrier; its parameters, where it has any, become the
+  // submodule "connection". Called before the branches are built, which ask it for their style.
+  void connect(const Component& connection, Carrier carrier, const Random& random);
+  // Lets the connection see a branch that has been built.
+  void built(int64_t branch, torch::nn::Module& module, const Random& random);
+  const Site& site_of(int64_t branch) const { return carrier_.sites[static_cast<size_t>(branch)]; }
+  // One pass; keeps its last state where the connection has more to say about it.
+  at::Tensor run(const at::Tensor& x0, StreamParts parts);
+
+  std::shared_ptr<Connection> connection_;
+
+ private:
+  Carrier carrier_;
+  std::vector<Site> schedule_;
+  State last_;
+  Visit visit_;
+};
+
+}  // namespace residua
