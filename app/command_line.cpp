@@ -97,11 +97,11 @@ void add_predict(CLI::App& app, PredictArguments& a, std::vector<std::string>& w
 }
 
 void add_list(CLI::App& app, ListArguments& a) {
-  auto* c =
-      add_command(app, "list", "list models, datasets, optimizers or schedules",
-                  "residua list\nresidua list models 'resnet*'\nresidua list datasets --json");
+  auto* c = add_command(
+      app, "list", "list what can be created by name: models, connections, datasets, ...",
+      "residua list\nresidua list models 'resnet*'\nresidua list datasets --json");
   one_of(c->add_option("KIND", a.kind, "what to list"),
-         {"models", "datasets", "optimizers", "schedules"})
+         {"models", "connections", "datasets", "optimizers", "schedules", "probes"})
       ->capture_default_str();
   c->add_option("PATTERN", a.pattern, "a shell pattern that names must match")
       ->type_name("PATTERN")
@@ -163,7 +163,8 @@ void add_own_commands(CLI::App& app, Invocation& asked) {
   one_of(completion->add_option("SHELL", asked.completion_shell, "which shell"), {"bash", "zsh"})
       ->required();
   auto* help = add_command(
-      app, "help", "explain a command, or the options of a model, data set, optimizer or schedule",
+      app, "help",
+      "explain a command, or the options of a model, connection, data set, optimizer, ...",
       "residua help train\nresidua help resnet20\nresidua help --format man | man -l -");
   help->add_option("TOPIC", asked.help.topic, "a command or the name of a component")
       ->type_name("TOPIC");
