@@ -82,6 +82,15 @@ struct BranchStyle {
   bool value = true;             // an attention has its own value projection
 };
 
+// How a connection reads and merges, in words and formulas for people; drawn in the gallery.
+struct StreamDiagram {
+  std::vector<std::string> streams = {"x"};  // that run side by side
+  std::string begin = "x0";
+  std::string read = "x";          // what the branch f gets
+  std::string merge = "x + f(x)";  // what the streams become
+  std::string finish = "x";
+};
+
 class Connection : public torch::nn::Module {
  public:
   using Shortcut = std::function<at::Tensor(const at::Tensor& x)>;
@@ -128,6 +137,9 @@ class Connection : public torch::nn::Module {
 
   // Whether the last state is asked for penalty and metrics.
   virtual bool has_extras() const { return false; }
+
+  // --- for people
+  virtual StreamDiagram describe() const { return {}; }
 
  protected:
   // Throws ErrorKind::unsupported: "[connection] NAME does not ride a CARRIER: REASON".
