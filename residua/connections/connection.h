@@ -101,8 +101,8 @@ class Connection : public torch::nn::Module {
   virtual Read read(State& state, const Site& site);
   // `y` is undefined where the read said not to run.
   virtual void merge(State& state, const Site& site, const at::Tensor& y, const Read& read) = 0;
-  // Before the merge of a site that changes the stream's shape; the default puts the shortcut of
-  // every stream in its place.
+  // Before the merge of a site that has a shortcut, as where the stream's shape changes; the default
+  // puts the shortcut of every stream in its place.
   virtual void resize(State& state, const Site& site, const Shortcut& shortcut);
   // The network's output; also of a stream in mid-pass, whose state it leaves as it is.
   virtual at::Tensor finish(const State& state);

@@ -12,7 +12,7 @@ namespace residua {
 struct StreamParts {
   const std::vector<Site>& schedule;
   Connection::Branch branch = {};
-  // S(x) of a site that changes the stream's shape.
+  // S(x) of a site that has a shortcut.
   std::function<at::Tensor(const Site&, const at::Tensor& x)> shortcut = {};
   // Applied to every stream after each merge, e.g. the ReLU of post-activation networks.
   std::function<at::Tensor(const at::Tensor&)> after = {};

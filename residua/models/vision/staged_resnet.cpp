@@ -8,7 +8,7 @@ namespace residua {
 namespace {
 
 std::vector<Site> stage_sites(BlockKind kind, const std::vector<int64_t>& counts, int64_t width,
-                              int64_t channels) {
+                              int64_t channels, bool projects) {
   std::vector<Site> sites;
   for (size_t s = 0; s < counts.size(); ++s) {
     const int64_t out = block_channels(kind, width << s);
@@ -18,7 +18,8 @@ std::vector<Site> stage_sites(BlockKind kind, const std::vector<int64_t>& counts
                        .stage = static_cast<int64_t>(s),
                        .c_in = channels,
                        .c_out = out,
-                       .stride = s > 0 && i == 0 ? 2 : 1});
+                       .stride = s > 0 && i == 0 ? 2 : 1,
+                       .projects = projects});
       channels = out;
     }
   }
@@ -32,7 +33,7 @@ int64_t StagedResNet::add_stages(BlockKind kind, const std::vector<int64_t>& cou
                                  const Random& random) {
   connect(connection,
           {.kind = CarrierKind::cnn,
-           .sites = stage_sites(kind, counts, width, first.in),
+           .sites = stage_sites(kind, counts, width, first.in, first.shortcut == Shortcut::c),
            .post_activation = first.order == BlockOrder::post},
           random);
   ResidualBlockOptions o = first;
