@@ -22,6 +22,13 @@ std::vector<at::Tensor> State::flatten() const {
   return tensors;
 }
 
+void State::wait(const std::string& name) {
+  const auto arrival = arrivals.find(name);
+  if (arrival == arrivals.end()) return;
+  arrival->second->wait();
+  arrivals.erase(arrival);
+}
+
 State State::unflatten(const std::vector<at::Tensor>& tensors) const {
   if (tensors.size() != streams.size() + memo.size() + losses.size())
     throw Error(ErrorKind::internal, {.where = "state", .rule = "has another number of tensors"});

@@ -22,6 +22,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -40,9 +41,15 @@ struct State {
   std::vector<at::Tensor> streams = {};
   std::map<std::string, at::Tensor> memo = {};    // by name, for branches and connections
   std::map<std::string, at::Tensor> losses = {};  // scalars to add to the loss
+  // Sums over ranks that are still under way, by the name of the tensor in `memo`; kBranch is the
+  // output of the last branch.
+  std::map<std::string, std::shared_ptr<Arrival>> arrivals = {};
+  static constexpr const char* kBranch = "branch";
 
   at::Tensor& x() { return streams.front(); }
   const at::Tensor& x() const { return streams.front(); }
+  // Waits for the sum of this name where one is under way.
+  void wait(const std::string& name);
 
   // Every tensor, in an order that depends on the names alone.
   std::vector<at::Tensor> flatten() const;
@@ -95,6 +102,12 @@ class Connection : public torch::nn::Module {
   virtual bool has_shortcut() const { return true; }
   // Called for each branch of the carrier when it has been built with its initial weights.
   virtual void init(const Site&, torch::nn::Module& branch, const Random& random);
+
+  // --- where the branches' weights lie on several ranks (Carrier::collective)
+  // Whether merges take this rank's part of a branch's output; otherwise the carrier sums first.
+  virtual bool sums_ranks() const { return false; }
+  // Whether merges take outputs whose sum is still under way (State::arrivals).
+  virtual bool takes_late_outputs() const { return false; }
 
   // --- in a pass
   virtual State begin(const at::Tensor& x0);
