@@ -10,6 +10,8 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <filesystem>
+#include <optional>
 
 #include "residua/core/error.h"
 
@@ -50,7 +52,8 @@ void sums_of_rank(Collective& ranks) {
 }
 
 TEST(Ranks, OfThreadsSum) {
-  for (const int64_t world : {2, 3}) run_rank_threads(world, sums_of_rank);
+  for (const int64_t world : {2, 3})
+    run_rank_threads(world, [](const std::shared_ptr<Collective>& ranks) { sums_of_rank(*ranks); });
 }
 
 TEST(Ranks, OneAloneDoesNotWait) {
@@ -62,20 +65,13 @@ TEST(Ranks, OneAloneDoesNotWait) {
 }
 
 TEST(Ranks, FailuresOfThreadsReachTheCaller) {
-  EXPECT_THROW(run_rank_threads(1, [](Collective&) { throw Error(ErrorKind::shape, {}); }), Error);
+  const auto fail = [](const auto&) { throw Error(ErrorKind::shape, {.rule = "is wrong"}); };
+  EXPECT_THROW(run_rank_threads(1, fail), Error);
 }
 
 TEST(Ranks, DelayCountsFromTheStart) {
-  struct Owned final : Collective {
-    explicit Owned(Collective& c) : inner(c) {}
-    int64_t rank() const override { return inner.rank(); }
-    int64_t world() const override { return inner.world(); }
-    int64_t sums() const override { return inner.sums(); }
-    std::shared_ptr<Arrival> start_sum(const at::Tensor& x) override { return inner.start_sum(x); }
-    Collective& inner;
-  };
-  run_rank_threads(2, [](Collective& ranks) {
-    const auto slow = delayed(std::make_shared<Owned>(ranks), 0.2);
+  run_rank_threads(2, [](const std::shared_ptr<Collective>& ranks) {
+    const auto slow = delayed(ranks, 0.2);
     const at::Tensor x = torch::ones({2}), y = torch::ones({2});
     std::shared_ptr<Arrival> first, second;
     EXPECT_LT(seconds_of([&] {

@@ -177,7 +177,8 @@ std::shared_ptr<Collective> connect_ranks(const RankInfo& info) {
   }
 }
 
-void run_rank_threads(int64_t world, const std::function<void(Collective&)>& work) {
+void run_rank_threads(int64_t world,
+                      const std::function<void(const std::shared_ptr<Collective>&)>& work) {
   const auto store = c10::make_intrusive<c10d::HashStore>();
   std::vector<std::exception_ptr> failures(static_cast<size_t>(world));
   std::vector<std::thread> threads;
@@ -185,13 +186,11 @@ void run_rank_threads(int64_t world, const std::function<void(Collective&)>& wor
     threads.emplace_back([&, rank] {
       try {
         omp_set_num_threads(1);  // of this thread alone
-        if (world == 1) {
-          NoSums alone(0, 1);
-          work(alone);
-          return;
-        }
-        GlooRanks ranks(store, {.rank = rank, .world = world});
-        work(ranks);
+        const RankInfo info{.rank = rank, .world = world};
+        if (world == 1)
+          work(without_sums(0, 1));
+        else
+          work(std::make_shared<GlooRanks>(store, info));
       } catch (...) {
         failures[static_cast<size_t>(rank)] = std::current_exception();
       }

@@ -31,7 +31,8 @@ std::shared_ptr<Collective> connect_ranks(const RankInfo& info);
 
 // Runs `work` on `world` threads of this process, each a rank that computes with one thread.
 // Throws what the first of them threw.
-void run_rank_threads(int64_t world, const std::function<void(Collective&)>& work);
+void run_rank_threads(int64_t world,
+                      const std::function<void(const std::shared_ptr<Collective>&)>& work);
 
 // Every sum arrives `seconds` after its start at the earliest: a slower network.
 std::shared_ptr<Collective> delayed(std::shared_ptr<Collective> ranks, double seconds);
