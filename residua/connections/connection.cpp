@@ -58,6 +58,8 @@ void Connection::drive(State&, const std::vector<Site>&, const Branch&) {
   throw Error(ErrorKind::internal, {.where = name(), .rule = "does not drive its branches"});
 }
 
+at::Tensor Connection::keys(State&, const Site&, const at::Tensor& k) { return k; }
+
 at::Tensor Connection::values(State&, const Site&, const at::Tensor& v) { return v; }
 
 at::Tensor Connection::attended(State&, const Site&, const at::Tensor& u, const at::Tensor&) {
