@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "residua/core/options.h"
+#include "residua/nn/collective.h"
 
 namespace residua {
 
@@ -48,7 +49,8 @@ struct EnumNames<CarrierKind> {
 struct Carrier {
   CarrierKind kind = CarrierKind::mlp;
   std::vector<Site> sites = {};
-  bool post_activation = false;  // x <- relu(merge), as in the ResNets of 2015
+  bool post_activation = false;      // x <- relu(merge), as in the ResNets of 2015
+  Collective* collective = nullptr;  // ranks that hold parts of each branch; null: this one alone
 
   int64_t width() const { return sites.empty() ? 0 : sites.front().c_in; }
 };

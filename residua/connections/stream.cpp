@@ -15,6 +15,7 @@ void step_stream(Connection& connection, State& state, const Site& site, const S
   const Read read = connection.read(state, site);
   at::Tensor y;
   if (read.run) y = parts.branch(site, read.input, state);
+  if (!connection.takes_late_outputs()) state.wait(State::kBranch);
   if (site.has_shortcut())
     connection.resize(state, site, [&](const at::Tensor& x) { return parts.shortcut(site, x); });
   connection.merge(state, site, y, read);

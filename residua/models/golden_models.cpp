@@ -6,6 +6,7 @@
 
 #include "residua/core/error.h"
 #include "residua/models/golden.h"
+#include "residua/models/golden_parts.h"
 #include "residua/models/model.h"
 #include "residua/nn/init.h"
 
@@ -26,6 +27,11 @@ Component card_model(const GoldenCard& card) {
 }
 
 CardResult verify_card(const GoldenCard& card) {
+  if (const auto part = golden_parts().find(card.system); part != golden_parts().end()) {
+    CardResult result = part->second(card);
+    result.model = card.system;
+    return result;
+  }
   const Component component = card_model(card);
   if (card.inputs.size() != 1)
     throw Error(ErrorKind::unsupported,

@@ -11,7 +11,7 @@ namespace residua {
 
 class StreamModel : public Model {
  public:
-  const Connection& connection() const { return *connection_; }
+  Connection& connection() const { return *connection_; }
   const std::vector<Site>& schedule() const { return schedule_; }
   const Carrier& carrier() const { return carrier_; }
 
