@@ -1,6 +1,10 @@
 // The table of connections: each family adds its own.
 
 #include "residua/connections/identity.h"
+#include "residua/connections/laurel.h"
+#include "residua/connections/skipnet.h"
+#include "residua/connections/stepnet.h"
+#include "residua/connections/stochastic.h"
 
 namespace residua {
 
@@ -8,6 +12,10 @@ Registry<Connection, Carrier, Random>& connections() {
   static Registry<Connection, Carrier, Random> registry = [] {
     Registry<Connection, Carrier, Random> r("connection");
     add_identity_connections(r);
+    add_laurel_connections(r);
+    add_skipnet_connections(r);
+    add_stepnet_connections(r);
+    add_stochastic_connections(r);
     return r;
   }();
   return registry;
