@@ -90,8 +90,8 @@ TEST(ResNet, GradientsOfTwoBlocksAreThoseOfFiniteDifferences) {
     }
 }
 
-at::Tensor run_stage(const Stage& stage, at::Tensor x) {
-  for (const auto& block : stage.blocks()) x = block->fused(x, /*with_shortcut=*/true);
+at::Tensor run_blocks(const Stage& stage, at::Tensor x) {
+  for (const auto& block : stage.blocks()) x = block->fused(x, true);
   return x;
 }
 
@@ -104,9 +104,9 @@ TEST(ResidualBlock, WithZeroConvolutionsIsTheIdentityOnNonNegativeInput) {
       if (p.value().dim() == 4) p.value().zero_();
     const at::Tensor x = torch::rand({2, channels, 5, 5});
     stage.eval();
-    EXPECT_TRUE(run_stage(stage, x).equal(x));
+    EXPECT_TRUE(run_blocks(stage, x).equal(x));
     stage.train();
-    EXPECT_TRUE(run_stage(stage, x).equal(x));
+    EXPECT_TRUE(run_blocks(stage, x).equal(x));
   }
 }
 
@@ -175,7 +175,9 @@ TEST(ResNet, ZeroInitMakesEveryBlockItsShortcut) {
 TEST(ResNet, RefusesWhatHasNoMeaning) {
   EXPECT_THROW(models().create({"resnet18", {{"groups", 2}}}, Random(0)), Error);
   EXPECT_THROW(models().create({"resnet18", {{"layers", Json::array()}}}, Random(0)), Error);
-  EXPECT_THROW(models().create({"resnet50", {{"layers", {1}}, {"groups", 3}}}, Random(0)), Error);
+  // 4 * 8 / 64 inner channels
+  EXPECT_THROW(models().create({"resnet50", {{"width", 4}, {"width_per_group", 8}}}, Random(0)),
+               Error);
   EXPECT_THROW(models().create({"resnet20", {{"shortcut", "D"}}}, Random(0)), Error);
   EXPECT_THROW(models().create({"resnet20", {{"num_classes", 0}}}, Random(0)), Error);
 }
