@@ -1,12 +1,20 @@
 // The table of probes: each family adds its own.
 
+#include "residua/analysis/block_removal.h"
+#include "residua/analysis/dynamics/stiffness_probes.h"
+#include "residua/analysis/gradient_norm.h"
 #include "residua/analysis/probe.h"
+#include "residua/analysis/skip_cost.h"
 
 namespace residua {
 
 Registry<Probe>& probes() {
   static Registry<Probe> registry = [] {
     Registry<Probe> r("probe");
+    add_block_removal_probe(r);
+    add_gradient_norm_probe(r);
+    add_skip_cost_probe(r);
+    add_stiffness_probes(r);
     return r;
   }();
   return registry;

@@ -126,6 +126,9 @@ class Connection : public torch::nn::Module {
   // The network's output; also of a stream in mid-pass, whose state it leaves as it is.
   virtual at::Tensor finish(const State& state);
   virtual PlainMerge plain_merge(const Site&) const { return PlainMerge::no; }
+  // Whether merge applies the activation of post-activation networks itself; otherwise the carrier
+  // applies it to every stream after the merge.
+  virtual bool activates() const { return false; }
 
   // A connection that evaluates the branches in an order of its own, as adaptive solvers do; then
   // read and merge are not called.

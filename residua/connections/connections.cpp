@@ -3,7 +3,11 @@
 #include "residua/connections/hyper.h"
 #include "residua/connections/identity.h"
 #include "residua/connections/ladder.h"
+#include "residua/connections/laurel.h"
 #include "residua/connections/parallel.h"
+#include "residua/connections/skipnet.h"
+#include "residua/connections/stepnet.h"
+#include "residua/connections/stochastic.h"
 
 namespace residua {
 
@@ -14,6 +18,10 @@ Registry<Connection, Carrier, Random>& connections() {
     add_identity_connections(r);
     add_ladder_connections(r);
     add_parallel_connections(r);
+    add_laurel_connections(r);
+    add_skipnet_connections(r);
+    add_stepnet_connections(r);
+    add_stochastic_connections(r);
     return r;
   }();
   return registry;

@@ -19,7 +19,7 @@ void step_stream(Connection& connection, State& state, const Site& site, const S
   if (site.has_shortcut())
     connection.resize(state, site, [&](const at::Tensor& x) { return parts.shortcut(site, x); });
   connection.merge(state, site, y, read);
-  if (!parts.after) return;
+  if (!parts.after || connection.activates()) return;
   for (at::Tensor& stream : state.streams) stream = parts.after(stream);
 }
 

@@ -2,6 +2,7 @@
 // A model whose blocks write to a residual stream that any connection may carry.
 
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "residua/connections/stream.h"
@@ -21,9 +22,12 @@ class StreamModel : public Model {
   using Visit = std::function<void(const Site&, const State&)>;
   void visit_sites(Visit visit) { visit_ = std::move(visit); }
 
+  // The branches of which every pass sees zeros, as if they had been removed.
+  void silence(std::set<int64_t> branches) { silent_ = std::move(branches); }
+
  protected:
-  // Creates the connection for this carrier; its parameters, where it has any, become the
-  // submodule "connection". Called before the branches are built, which ask it for their style.
+  // Creates the connection for this carrier and makes it the submodule "connection". Called before
+  // the branches are built, which ask it for their style.
   void connect(const Component& connection, Carrier carrier, const Random& random);
   // Lets the connection see a branch that has been built.
   void built(int64_t branch, torch::nn::Module& module, const Random& random);
@@ -38,6 +42,7 @@ class StreamModel : public Model {
   std::vector<Site> schedule_;
   State last_;
   Visit visit_;
+  std::set<int64_t> silent_;
 };
 
 }  // namespace residua
