@@ -79,7 +79,28 @@ struct BranchStyle {
   bool scalars = false;          // a learned scalar bias before every weight layer and activation,
                                  // a scalar multiplier after the last (Fixup)
   bool weight_standard = false;  // weights standardised and scaled (NF-ResNets)
+  double input_scale = 1;        // multiplies what the first weights see
   bool value = true;             // an attention has its own value projection
+};
+
+// How a carrier is to build what lies outside of branches: its stem and its head.
+struct EndStyle {
+  bool norm = true;               // normalisation layers
+  bool scalars = false;           // a learned scalar bias before the stem's activation and before
+                                  // the classifier
+  bool weight_standard = false;   // the stem's weights standardised and scaled
+  bool zero_classifier = false;   // the classifier begins at zero
+};
+
+// What branches implement whose weights connections may draw anew.
+class BranchWeights {
+ public:
+  // Weights of the convolutions and linear maps between the branch's input and its output, in this
+  // order; of layers side by side only those whose output is carried on (values, not keys).
+  virtual std::vector<at::Tensor> branch_weights() const = 0;
+
+ protected:
+  ~BranchWeights() = default;
 };
 
 class Connection : public torch::nn::Module {
@@ -91,10 +112,15 @@ class Connection : public torch::nn::Module {
   // The sites of one pass, in order of execution; the default is the carrier's own order.
   virtual std::vector<Site> schedule(const std::vector<Site>& sites) const;
   virtual BranchStyle style(const Site&) const { return {}; }
+  virtual EndStyle ends() const { return {}; }
   // Whether the carrier needs shortcuts where the shape of the stream changes.
   virtual bool has_shortcut() const { return true; }
   // Called for each branch of the carrier when it has been built with its initial weights.
   virtual void init(const Site&, torch::nn::Module& branch, const Random& random);
+
+  // Variance of the stream after a site of a fresh network whose branches keep the variance of
+  // their input, where the stream begins with variance 1; 0: not known.
+  virtual double expected_variance(const Site&) const { return 0; }
 
   // --- in a pass
   virtual State begin(const at::Tensor& x0);

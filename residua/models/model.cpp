@@ -6,6 +6,8 @@
 
 #include "residua/core/error.h"
 #include "residua/models/tabular/mlp.h"
+#include "residua/models/vision/fixup_resnet.h"
+#include "residua/models/vision/nfnet.h"
 #include "residua/models/vision/resnet.h"
 #include "residua/models/vision/resnet_cifar.h"
 
@@ -46,7 +48,9 @@ Registry<Model, Random>& models() {
     Registry<Model, Random> r("model");
     add_resnets(r);
     add_cifar_resnets(r);
+    add_fixup_resnets(r);
     add_mlps(r);
+    add_nfnets(r);
     return r;
   }();
   return registry;
