@@ -86,6 +86,7 @@ struct BranchStyle {
   bool scalars = false;          // a learned scalar bias before every weight layer and activation,
                                  // a scalar multiplier after the last (Fixup)
   bool weight_standard = false;  // weights standardised and scaled (NF-ResNets)
+  double input_scale = 1;        // multiplies what the first weights see
   bool key = true;               // an attention has its own key projection
   bool value = true;             // and its own value projection
 };
@@ -93,6 +94,26 @@ struct BranchStyle {
 // The steps at whose attention a site finds its keys and values when it decodes with a cache.
 struct CachedAt {
   int64_t keys = 0, values = 0;
+};
+
+// How a carrier is to build what lies outside of branches: its stem and its head.
+struct EndStyle {
+  bool norm = true;              // normalisation layers
+  bool scalars = false;          // a learned scalar bias before the stem's activation and before
+                                 // the classifier
+  bool weight_standard = false;  // the stem's weights standardised and scaled
+  bool zero_classifier = false;  // the classifier begins at zero
+};
+
+// What branches implement whose weights connections may draw anew.
+class BranchWeights {
+ public:
+  // Weights of the convolutions and linear maps between the branch's input and its output, in this
+  // order; of layers side by side only those whose output is carried on (values, not keys).
+  virtual std::vector<at::Tensor> branch_weights() const = 0;
+
+ protected:
+  ~BranchWeights() = default;
 };
 
 class Connection : public torch::nn::Module {
@@ -104,6 +125,7 @@ class Connection : public torch::nn::Module {
   // The sites of one pass, in order of execution; the default is the carrier's own order.
   virtual std::vector<Site> schedule(const std::vector<Site>& sites) const;
   virtual BranchStyle style(const Site&) const { return {}; }
+  virtual EndStyle ends() const { return {}; }
   // Whether the carrier needs shortcuts where the shape of the stream changes.
   virtual bool has_shortcut() const { return true; }
   // Called for each branch of the carrier when it has been built with its initial weights.
@@ -114,14 +136,17 @@ class Connection : public torch::nn::Module {
   virtual bool sums_ranks() const { return false; }
   // Whether merges take outputs whose sum is still under way (State::arrivals).
   virtual bool takes_late_outputs() const { return false; }
+  // Variance of the stream after a site of a fresh network whose branches keep the variance of
+  // their input, where the stream begins with variance 1; 0: not known.
+  virtual double expected_variance(const Site&) const { return 0; }
 
   // --- in a pass
   virtual State begin(const at::Tensor& x0);
   virtual Read read(State& state, const Site& site);
   // `y` is undefined where the read said not to run.
   virtual void merge(State& state, const Site& site, const at::Tensor& y, const Read& read) = 0;
-  // Before the merge of a site that has a shortcut, as where the stream's shape changes; the default
-  // puts the shortcut of every stream in its place.
+  // Before the merge of a site that has a shortcut, as where the stream's shape changes; the
+  // default puts the shortcut of every stream in its place.
   virtual void resize(State& state, const Site& site, const Shortcut& shortcut);
   // The network's output; also of a stream in mid-pass, whose state it leaves as it is.
   virtual at::Tensor finish(const State& state);

@@ -1,9 +1,12 @@
 // The table of connections: each family adds its own.
 
+#include "residua/connections/fixup.h"
 #include "residua/connections/hyper.h"
 #include "residua/connections/identity.h"
 #include "residua/connections/ladder.h"
 #include "residua/connections/laurel.h"
+#include "residua/connections/norm_free.h"
+#include "residua/connections/orthonormal.h"
 #include "residua/connections/parallel.h"
 #include "residua/connections/skipnet.h"
 #include "residua/connections/stepnet.h"
@@ -22,6 +25,10 @@ Registry<Connection, Carrier, Random>& connections() {
     add_skipnet_connections(r);
     add_stepnet_connections(r);
     add_stochastic_connections(r);
+    add_fixup_connections(r);
+    add_identity_connections(r);
+    add_norm_free_connections(r);
+    add_orthonormal_connections(r);
     return r;
   }();
   return registry;

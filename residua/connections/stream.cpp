@@ -7,7 +7,8 @@ namespace residua {
 namespace {
 
 void step_stream(Connection& connection, State& state, const Site& site, const StreamParts& parts) {
-  const PlainMerge plain = parts.fused ? connection.plain_merge(site) : PlainMerge::no;
+  const PlainMerge plain =
+      parts.fused && !parts.watch ? connection.plain_merge(site) : PlainMerge::no;
   if (plain != PlainMerge::no) {
     state.x() = parts.fused(site, state.x(), plain);
     return;
@@ -16,6 +17,7 @@ void step_stream(Connection& connection, State& state, const Site& site, const S
   at::Tensor y;
   if (read.run) y = parts.branch(site, read.input, state);
   if (!connection.takes_late_outputs()) state.wait(State::kBranch);
+  if (parts.watch) parts.watch(site, read, y);
   if (site.has_shortcut())
     connection.resize(state, site, [&](const at::Tensor& x) { return parts.shortcut(site, x); });
   connection.merge(state, site, y, read);

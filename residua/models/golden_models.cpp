@@ -64,6 +64,13 @@ Component card_model(const GoldenCard& card) {
   if (card.reference.starts_with("akamaster/pytorch_resnet_cifar10 "))
     return {"resnet_cifar", card.options};
   if (card.reference.starts_with(kSkipNetReference)) return skipnet_card_model(card);
+  if (card.reference.starts_with("hongyi-zhang/Fixup cifar/"))
+    return {"fixup_resnet_cifar", card.options};
+  if (card.reference.starts_with("hongyi-zhang/Fixup imagenet/")) {
+    Json options = card.options;
+    options["block"] = options.value("block", "") == "FixupBottleneck" ? "bottleneck" : "basic";
+    return {"fixup_resnet18", options};
+  }
   if (!card.model.empty()) models().find(card.model);  // throws, naming the nearest
   throw Error(ErrorKind::not_found, {.where = card.path,
                                      .rule = "is a card of a model that is not here",

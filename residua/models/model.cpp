@@ -7,6 +7,8 @@
 #include "residua/core/error.h"
 #include "residua/models/language/gpt.h"
 #include "residua/models/tabular/mlp.h"
+#include "residua/models/vision/fixup_resnet.h"
+#include "residua/models/vision/nfnet.h"
 #include "residua/models/vision/resnet.h"
 #include "residua/models/vision/resnet_cifar.h"
 #include "residua/models/vision/vit.h"
@@ -75,6 +77,8 @@ Registry<Model, Random>& models() {
     add_vits(r);
     add_mlps(r);
     add_gpts(r);
+    add_fixup_resnets(r);
+    add_nfnets(r);
     return r;
   }();
   return registry;

@@ -36,6 +36,7 @@ at::Tensor StreamModel::run(const at::Tensor& x0, StreamParts parts) {
       return silent_.contains(site.branch) ? at::zeros_like(y) : y;
     };
   }
+  parts.watch = watch_;
   State state = run_stream(*connection_, x0, parts);
   at::Tensor y = connection_->finish(state);
   if (connection_->has_extras()) last_ = std::move(state);

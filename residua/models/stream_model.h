@@ -21,6 +21,9 @@ class StreamModel : public Model {
   // Told the state after each site of every pass, until it is set to nothing.
   using Visit = std::function<void(const Site&, const State&)>;
   void visit_sites(Visit visit) { visit_ = std::move(visit); }
+  // Told what each branch of every pass read and gave, until it is set to nothing.
+  using Watch = std::function<void(const Site&, const Read&, const at::Tensor& y)>;
+  void watch_branches(Watch watch) { watch_ = std::move(watch); }
 
   // The branches of which every pass sees zeros, as if they had been removed.
   void silence(std::set<int64_t> branches) { silent_ = std::move(branches); }
@@ -43,6 +46,7 @@ class StreamModel : public Model {
   State last_;
   Visit visit_;
   std::set<int64_t> silent_;
+  Watch watch_;
 };
 
 }  // namespace residua

@@ -10,7 +10,7 @@
 namespace residua {
 
 Linear::Linear(int64_t in, int64_t out, const LinearOptions& options, const Random& random)
-    : torch::nn::Module("Linear"), options_(options) {
+    : WeightLayer("Linear"), options_(options) {
   if (in < 1 || out < 1)
     throw Error(ErrorKind::invalid_argument, {.where = "linear",
                                               .rule = "sizes must be positive",

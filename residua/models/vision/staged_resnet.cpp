@@ -3,6 +3,11 @@
 #include <fmt/format.h>
 #include <torch/torch.h>
 
+#include <algorithm>
+
+#include "residua/models/classifier.h"
+#include "residua/nn/weight_standard.h"
+
 namespace residua {
 
 namespace {
@@ -28,48 +33,122 @@ std::vector<Site> stage_sites(BlockKind kind, const std::vector<int64_t>& counts
 
 }  // namespace
 
-int64_t StagedResNet::add_stages(BlockKind kind, const std::vector<int64_t>& counts, int64_t width,
-                                 const ResidualBlockOptions& first, const Component& connection,
-                                 const Random& random) {
-  connect(connection,
+StagedResNet::StagedResNet(const StageOptions& options, const Random& random)
+    : options_(options), channels_(options.first.in) {
+  const StageOptions& o = options_;
+  connect(o.connection,
           {.kind = CarrierKind::cnn,
-           .sites = stage_sites(kind, counts, width, first.in, first.shortcut == Shortcut::c),
-           .post_activation = first.order == BlockOrder::post},
+           .sites =
+               stage_sites(o.block, o.counts, o.width, o.first.in, o.first.shortcut == Shortcut::c),
+           .post_activation = !pre()},
           random);
-  ResidualBlockOptions o = first;
+}
+
+void StagedResNet::add_stem(const StemShape& shape, const Random& random) {
+  const int64_t width = options_.first.in, padding = shape.kernel / 2;
+  const Random own = random.split("conv1");
+  std::shared_ptr<WeightLayer> conv;
+  if (ends().weight_standard)
+    conv = std::make_shared<ScaledStdConv2d>(
+        info_.in_channels, width, shape.kernel,
+        ScaledStdOptions{.stride = shape.stride, .padding = padding, .bias = !ends().norm}, own);
+  else
+    conv = conv2d(info_.in_channels, width, shape.kernel,
+                  {.stride = shape.stride, .padding = padding, .init = options_.first.init}, own);
+  conv1_ = register_module("conv1", std::move(conv));
+  if (!pre() && ends().norm) bn1_ = register_module("bn1", std::make_shared<BatchNorm2d>(width));
+  if (ends().scalars) bias1_ = register_parameter("bias1", torch::zeros({1}));
+}
+
+void StagedResNet::add_stages(const Random& random) {
+  const StageOptions& so = options_;
+  ResidualBlockOptions o = so.first;
   o.has_shortcut = connection_->has_shortcut();
-  for (size_t s = 0; s < counts.size(); ++s) {
+  for (size_t s = 0; s < so.counts.size(); ++s) {
     const std::string name = fmt::format("layer{}", s + 1);
-    o.planes = width << s;
+    o.planes = so.width << s;
     o.stride = s == 0 ? 1 : 2;
-    const auto stage = std::make_shared<Stage>(kind, counts[s], o, random.split(name));
+    std::vector<BranchStyle> styles;
+    for (int64_t i = 0; i < so.counts[s]; ++i)
+      styles.push_back(style_of(static_cast<int64_t>(blocks_.size()) + i));
+    const auto stage =
+        std::make_shared<Stage>(so.block, so.counts[s], o, random.split(name), styles);
     for (const auto& block : stage->blocks()) {
       blocks_.push_back(block);
       built(static_cast<int64_t>(blocks_.size()) - 1, *block, random);
     }
     stages_.push_back(register_module(name, stage));
-    o.in = block_channels(kind, o.planes);
-    info_.levels.push_back({name, o.in, int64_t{1} << s});
+    o.in = channels_ = block_channels(so.block, o.planes);
+    info_.levels.push_back({name, channels_, int64_t{1} << s});
   }
-  return o.in;
+}
+
+void StagedResNet::add_head(const std::string& classifier, const Random& random) {
+  if (pre() && ends().norm)
+    last_bn_ = register_module("bn", std::make_shared<BatchNorm2d>(channels_));
+  avgpool_ = register_module("avgpool", std::make_shared<GlobalAveragePool>());
+  if (ends().scalars) bias2_ = register_parameter("bias2", torch::zeros({1}));
+  info_.classifier = classifier;
+  classifier_ =
+      register_module(classifier, linear(channels_, info_.num_classes,
+                                         {.init = options_.first.init}, random.split(classifier)));
+  if (ends().zero_classifier) zero_weights(*classifier_);
+}
+
+BranchStyle StagedResNet::style_of(int64_t branch) const {
+  BranchStyle style = connection_->style(site_of(branch));
+  style.norm = style.norm && options_.norm;
+  return style;
+}
+
+EndStyle StagedResNet::ends() const {
+  EndStyle style = connection_->ends();
+  style.norm = style.norm && options_.norm;
+  return style;
+}
+
+at::Tensor StagedResNet::run_stem(const at::Tensor& x) {
+  check_input(x);
+  at::Tensor y = conv1_->forward(x);
+  if (pre()) return y;
+  if (bias1_.defined()) y = y + bias1_;
+  return bn1_ ? batch_norm_act(*bn1_, y, Act::relu) : y.relu();
+}
+
+at::Tensor StagedResNet::run_head(const at::Tensor& x) {
+  at::Tensor y = x;
+  if (pre()) {
+    if (bias1_.defined()) y = y + bias1_;
+    y = last_bn_ ? batch_norm_act(*last_bn_, y, Act::relu) : y.relu();
+  }
+  y = avgpool_->forward(y);
+  return classifier_->forward(bias2_.defined() ? y + bias2_ : y);
+}
+
+void StagedResNet::replace_classifier(int64_t num_classes, const Random& random) {
+  classifier_ =
+      replace_module(info_.classifier, fresh_classifier(*classifier_, num_classes, random));
+  if (ends().zero_classifier) zero_weights(*classifier_);
+  info_.num_classes = num_classes;
 }
 
 at::Tensor StagedResNet::run_stages(const at::Tensor& x, std::vector<at::Tensor>* levels) {
   // A pre-activation block's projection starts from what its branch has computed of the same x.
-  at::Tensor seen, activated;
+  at::Tensor seen, entered;
   StreamParts parts{.schedule = schedule()};
   parts.branch = [&](const Site& site, const at::Tensor& input, State&) {
     seen = input;
-    return block_of(site).branch(input, &activated);
+    return block_of(site).branch(input, &entered);
   };
   parts.shortcut = [&](const Site& site, const at::Tensor& stream) {
-    return block_of(site).shortcut(stream, stream.is_same(seen) ? activated : at::Tensor());
+    return block_of(site).shortcut(stream, stream.is_same(seen) ? entered : at::Tensor());
   };
   if (carrier().post_activation) {
     parts.after = [](const at::Tensor& stream) { return stream.relu(); };
-    parts.fused = [&](const Site& site, const at::Tensor& stream, PlainMerge merge) {
-      return block_of(site).fused(stream, merge == PlainMerge::sum);
-    };
+    if (std::ranges::all_of(blocks_, [](const auto& block) { return block->can_fuse(); }))
+      parts.fused = [&](const Site& site, const at::Tensor& stream, PlainMerge merge) {
+        return block_of(site).fused(stream, merge == PlainMerge::sum);
+      };
   }
   if (levels)
     parts.visit = [&](const Site& site, const State& state) {
