@@ -82,6 +82,8 @@ struct BranchStyle {
   bool value = true;             // an attention has its own value projection
 };
 
+struct StreamParts;  // stream.h
+
 class Connection : public torch::nn::Module {
  public:
   using Shortcut = std::function<at::Tensor(const at::Tensor& x)>;
@@ -109,9 +111,9 @@ class Connection : public torch::nn::Module {
   virtual PlainMerge plain_merge(const Site&) const { return PlainMerge::no; }
 
   // A connection that evaluates the branches in an order of its own, as adaptive solvers do; then
-  // read and merge are not called.
+  // read and merge are not called, and telling parts.visit is its own affair.
   virtual bool drives() const { return false; }
-  virtual void drive(State& state, const std::vector<Site>& sites, const Branch& branch);
+  virtual void drive(State& state, const StreamParts& parts);
 
   // --- attention (x: [N, heads, T, d])
   // The values that a site attends with, of those it computed (undefined without own projection).

@@ -6,6 +6,7 @@
 
 #include "residua/core/error.h"
 #include "residua/models/tabular/mlp.h"
+#include "residua/models/vision/odenet.h"
 #include "residua/models/vision/resnet.h"
 #include "residua/models/vision/resnet_cifar.h"
 
@@ -47,6 +48,7 @@ Registry<Model, Random>& models() {
     add_resnets(r);
     add_cifar_resnets(r);
     add_mlps(r);
+    add_odenets(r);
     return r;
   }();
   return registry;

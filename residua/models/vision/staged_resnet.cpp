@@ -41,11 +41,16 @@ int64_t StagedResNet::add_stages(BlockKind kind, const std::vector<int64_t>& cou
     const std::string name = fmt::format("layer{}", s + 1);
     o.planes = width << s;
     o.stride = s == 0 ? 1 : 2;
-    const auto stage = std::make_shared<Stage>(kind, counts[s], o, random.split(name));
+    // Where blocks share their weights, the first ones of the stage have them.
+    const auto first_site = static_cast<int64_t>(blocks_.size());
+    int64_t own = 0;
+    while (own < counts[s] && runs(first_site + own)) ++own;
+    const auto stage = std::make_shared<Stage>(kind, own, o, random.split(name));
     for (const auto& block : stage->blocks()) {
       blocks_.push_back(block);
       built(static_cast<int64_t>(blocks_.size()) - 1, *block, random);
     }
+    blocks_.resize(static_cast<size_t>(first_site + counts[s]));
     stages_.push_back(register_module(name, stage));
     o.in = block_channels(kind, o.planes);
     info_.levels.push_back({name, o.in, int64_t{1} << s});
@@ -55,18 +60,26 @@ int64_t StagedResNet::add_stages(BlockKind kind, const std::vector<int64_t>& cou
 
 at::Tensor StagedResNet::run_stages(const at::Tensor& x, std::vector<at::Tensor>* levels) {
   // A pre-activation block's projection starts from what its branch has computed of the same x.
-  at::Tensor seen, activated;
-  StreamParts parts{.schedule = schedule()};
-  parts.branch = [&](const Site& site, const at::Tensor& input, State&) {
-    seen = input;
-    return block_of(site).branch(input, &activated);
+  struct Activated {
+    at::Tensor x, y;
   };
-  parts.shortcut = [&](const Site& site, const at::Tensor& stream) {
-    return block_of(site).shortcut(stream, stream.is_same(seen) ? activated : at::Tensor());
+  const auto seen = std::make_shared<Activated>();
+  StreamParts parts{.schedule = schedule()};
+  parts.branch = [this, seen](const Site& site, const at::Tensor& input, State&) {
+    // Nothing of a site is held beyond it.
+    *seen = {};
+    if (!site.changes_shape()) return block_of(site).branch(input);
+    seen->x = input;
+    return block_of(site).branch(input, &seen->y);
+  };
+  parts.shortcut = [this, seen](const Site& site, const at::Tensor& stream) {
+    const bool same = stream.is_same(seen->x);
+    at::Tensor y = block_of(site).shortcut(stream, same ? seen->y : at::Tensor());
+    return y;
   };
   if (carrier().post_activation) {
     parts.after = [](const at::Tensor& stream) { return stream.relu(); };
-    parts.fused = [&](const Site& site, const at::Tensor& stream, PlainMerge merge) {
+    parts.fused = [this](const Site& site, const at::Tensor& stream, PlainMerge merge) {
       return block_of(site).fused(stream, merge == PlainMerge::sum);
     };
   }

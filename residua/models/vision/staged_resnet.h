@@ -27,7 +27,7 @@ class StagedResNet : public StreamModel {
   ResidualBlock& block_of(const Site& site) { return *blocks_[static_cast<size_t>(site.branch)]; }
 
   std::vector<std::shared_ptr<Stage>> stages_;
-  std::vector<std::shared_ptr<ResidualBlock>> blocks_;  // of all stages
+  std::vector<std::shared_ptr<ResidualBlock>> blocks_;  // by branch; null: not run
 };
 
 }  // namespace residua
