@@ -41,7 +41,13 @@ void add_json(CLI::App* command, bool& json, const char* help = "print JSON inst
   command->add_flag("--json", json, help);
 }
 
-void add_train(CLI::App& app, TrainArguments& a, std::vector<std::string>& words) {
+void add_device(CLI::App* command, std::string& device) {
+  command->add_option("--device", device, "where to compute; the same as the setting device=")
+      ->type_name("cpu|cuda[:N]");
+}
+
+void add_train(CLI::App& app, TrainArguments& a, std::vector<std::string>& words,
+               std::string& device) {
   auto* c = add_command(app, "train", "train a model",
                         "residua train model=resnet20 data=cifar10 optim.lr=0.1\n"
                         "residua train experiment.toml seed=3 --dry-run");
@@ -51,10 +57,12 @@ void add_train(CLI::App& app, TrainArguments& a, std::vector<std::string>& words
               "print the resolved settings, the parameters, operations and memory; do not train");
   c->add_option("--resume", a.resume, "continue the run in this folder exactly where it stopped")
       ->type_name("FOLDER");
+  add_device(c, device);
   add_json(c, a.json, "print one JSON object per line instead of the progress display");
 }
 
-void add_eval(CLI::App& app, EvalArguments& a, std::vector<std::string>& words) {
+void add_eval(CLI::App& app, EvalArguments& a, std::vector<std::string>& words,
+              std::string& device) {
   auto* c = add_command(app, "eval", "measure a trained model on the test data",
                         "residua eval --weights runs/digits\n"
                         "residua eval --weights resnet20.th model=resnet20 data=cifar10");
@@ -65,10 +73,12 @@ void add_eval(CLI::App& app, EvalArguments& a, std::vector<std::string>& words) 
   c->add_option("SETTINGS", words,
                 "model, data and other settings; a checkpoint of residua carries its own")
       ->type_name(fmt::format("[{}]...", kOverrides));
+  add_device(c, device);
   add_json(c, a.json);
 }
 
-void add_predict(CLI::App& app, PredictArguments& a, std::vector<std::string>& words) {
+void add_predict(CLI::App& app, PredictArguments& a, std::vector<std::string>& words,
+                 std::string& device) {
   auto* c = add_command(app, "predict", "name what is in images",
                         "residua predict --weights runs/digits seven.png\n"
                         "residua predict --weights resnet18.pth model=resnet18 --top-k 3 *.jpg");
@@ -82,15 +92,16 @@ void add_predict(CLI::App& app, PredictArguments& a, std::vector<std::string>& w
            1000000)
       ->type_name("N")
       ->capture_default_str();
+  add_device(c, device);
   add_json(c, a.json);
 }
 
 void add_list(CLI::App& app, ListArguments& a) {
-  auto* c =
-      add_command(app, "list", "list models, datasets, optimizers or schedules",
-                  "residua list\nresidua list models 'resnet*'\nresidua list datasets --json");
+  auto* c = add_command(
+      app, "list", "list what can be created by name: models, connections, datasets, ...",
+      "residua list\nresidua list models 'resnet*'\nresidua list datasets --json");
   one_of(c->add_option("KIND", a.kind, "what to list"),
-         {"models", "datasets", "optimizers", "schedules"})
+         {"models", "connections", "datasets", "optimizers", "schedules", "probes"})
       ->capture_default_str();
   c->add_option("PATTERN", a.pattern, "a shell pattern that names must match")
       ->type_name("PATTERN")
@@ -152,7 +163,8 @@ void add_own_commands(CLI::App& app, Invocation& asked) {
   one_of(completion->add_option("SHELL", asked.completion_shell, "which shell"), {"bash", "zsh"})
       ->required();
   auto* help = add_command(
-      app, "help", "explain a command, or the options of a model, data set, optimizer or schedule",
+      app, "help",
+      "explain a command, or the options of a model, connection, data set, optimizer, ...",
       "residua help train\nresidua help resnet20\nresidua help --format man | man -l -");
   help->add_option("TOPIC", asked.help.topic, "a command or the name of a component")
       ->type_name("TOPIC");
@@ -197,9 +209,9 @@ CommandLine::CommandLine() : app_("residual networks: train, evaluate, use", "re
   app_.set_version_flag("--version", kVersion, "print the version");
   app_.allow_extras();
   app_.require_subcommand(0, 1);  // "residua help train": the second word is a topic
-  add_train(app_, asked_.train, words_);
-  add_eval(app_, asked_.eval, words_);
-  add_predict(app_, asked_.predict, words_);
+  add_train(app_, asked_.train, words_, device_);
+  add_eval(app_, asked_.eval, words_, device_);
+  add_predict(app_, asked_.predict, words_, device_);
   add_list(app_, asked_.list);
   add_info(app_, asked_.info);
   add_data(app_, asked_.data);
@@ -259,6 +271,7 @@ void CommandLine::separate_overrides() {
   const auto split = [this](std::vector<std::string>& overrides, std::vector<std::string>& files) {
     for (std::string& word : words_)
       (is_override(word) ? overrides : files).push_back(std::move(word));
+    if (!device_.empty()) overrides.push_back("device=" + device_);
   };
   std::vector<std::string> files;
   if (asked_.command == "train") {

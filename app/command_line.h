@@ -46,6 +46,7 @@ class CommandLine {
   CLI::App app_;
   Invocation asked_;
   std::vector<std::string> words_;  // files and key=value, still together
+  std::string device_;              // of --device, which is a setting too
 };
 
 // `key=value` and not the name of an existing file.

@@ -32,7 +32,7 @@ struct PredictArguments {
 };
 
 struct ListArguments {
-  std::string kind = "models";  // models, datasets, optimizers, schedules
+  std::string kind = "models";  // models, connections, datasets, ...
   std::string pattern = "*";
   bool json = false;
 };
@@ -58,7 +58,7 @@ struct VerifyArguments {
 };
 
 struct HelpArguments {
-  std::string topic;  // a model, dataset, optimizer or schedule whose options to explain
+  std::string topic;  // the name of a component whose options to explain
 };
 
 struct DoctorArguments {

@@ -22,3 +22,6 @@ if(RESIDUA_TRAINING)
   find_package(OpenMP REQUIRED) # at::parallel_for is serial in files compiled without it
   include(ResiduaTorch)
 endif()
+if(RESIDUA_TRAINING AND RESIDUA_TESTS)
+  pkg_check_modules(httplib REQUIRED cpp-httplib) # the server that downloads are tested against
+endif()

@@ -1,8 +1,10 @@
-// `residua help NAME`: the options of a model, data set, optimizer or schedule.
+// `residua help NAME`: the options of what is created by name.
 
 #include <fmt/format.h>
 
 #include "app/commands.h"
+#include "residua/analysis/probe.h"
+#include "residua/connections/connection.h"
 #include "residua/core/error.h"
 #include "residua/data/dataset.h"
 #include "residua/models/model.h"
@@ -36,13 +38,15 @@ int explain(const HelpArguments& arguments) {
   std::vector<std::string> names{"train", "eval", "predict", "list",
                                  "info",  "data", "verify",  "doctor"};
   bool found = explain_from(models(), "model", topic, names);
+  found = explain_from(connections(), "model.connection", topic, names) || found;
   found = explain_from(datasets(), "data", topic, names) || found;
   found = explain_from(optimizers(), "optim", topic, names) || found;
   found = explain_from(schedules(), "schedule", topic, names) || found;
+  found = explain_from(probes(), "probe", topic, names) || found;
   if (!found)
     throw Error(ErrorKind::not_found,
                 {.where = topic,
-                 .rule = "is no command, model, data set, optimizer or schedule",
+                 .rule = "is no command, model, connection, data set, optimizer, schedule or probe",
                  .hint = nearest_names_hint(topic, names)});
   return 0;
 }

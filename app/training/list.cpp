@@ -1,4 +1,4 @@
-// residua list: the names of models, datasets, optimizers and schedules.
+// residua list: the names of what can be created by name.
 #include <fmt/format.h>
 #include <torch/torch.h>
 
@@ -6,6 +6,8 @@
 #include <optional>
 
 #include "app/commands.h"
+#include "residua/analysis/probe.h"
+#include "residua/connections/connection.h"
 #include "residua/core/error.h"
 #include "residua/core/json.h"
 #include "residua/data/dataset.h"
@@ -43,13 +45,13 @@ std::vector<ListRow> model_rows(const std::string& pattern) {
 
 std::vector<ListRow> rows_of_kind(const std::string& kind, const std::string& pattern) {
   if (kind == "models") return model_rows(pattern);
+  if (kind == "connections") return registry_rows(connections(), pattern);
   if (kind == "datasets") return registry_rows(datasets(), pattern);
   if (kind == "optimizers") return registry_rows(optimizers(), pattern);
+  if (kind == "probes") return registry_rows(probes(), pattern);
   if (kind == "schedules") return registry_rows(schedules(), pattern);
-  throw Error(ErrorKind::invalid_argument, {.where = "list",
-                                            .rule = "knows no such kind",
-                                            .expected = "models, datasets, optimizers or schedules",
-                                            .received = kind});
+  throw Error(ErrorKind::internal,
+              {.where = "list", .rule = "knows no such kind", .received = kind});
 }
 
 Json row_to_json(const ListRow& row) {

@@ -160,6 +160,18 @@ TrainerParts with_run(const Experiment& e, const RunFolder& folder, bool json) {
   return parts;
 }
 
+RunResult run_in(const RunFolder& folder, const Experiment& e, const LoopOptions& loop,
+                 const TrainArguments& a) {
+  try {
+    Trainer trainer(with_run(e, folder, a.json), loop);
+    if (!a.resume.empty()) trainer.resume();
+    return trainer.run();
+  } catch (...) {
+    if (a.resume.empty()) discard_unused_run(folder);
+    throw;
+  }
+}
+
 }  // namespace
 
 int train(const TrainArguments& a) {
@@ -178,9 +190,7 @@ int train(const TrainArguments& a) {
   const StopOnSignals signals;
   const Experiment e = make_experiment(options);
   if (!continued) folder = create_run_folder(options.out, run_name(options), e.configuration());
-  Trainer trainer(with_run(e, folder, a.json), options.loop);
-  if (continued) trainer.resume();
-  const RunResult result = trainer.run();
+  const RunResult result = run_in(folder, e, options.loop, a);
   const Json summary = result_json(folder, result);
   if (result.finished) write_file_atomic(folder.result(), summary.dump(1) + "\n");
   if (a.json) {

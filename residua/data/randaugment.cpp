@@ -10,21 +10,35 @@
 
 namespace residua {
 
+namespace {
+
+// Element i of torch.linspace(start, end, count), in single precision and counted from the nearer
+// end as there: a strength that falls on a whole number must be that number.
+float linspace_element(double start, double end, int64_t count, int64_t i) {
+  const auto first = static_cast<float>(start), last = static_cast<float>(end);
+  const float step = (last - first) / static_cast<float>(count - 1);
+  return i < count / 2 ? first + step * static_cast<float>(i)
+                       : last - step * static_cast<float>(count - 1 - i);
+}
+
+}  // namespace
+
 double augment_strength(AugmentOp op, int64_t magnitude, int64_t bins, int64_t height,
                         int64_t width) {
-  const double part = static_cast<double>(magnitude) / static_cast<double>(bins - 1);
+  const auto up_to = [&](double end) { return linspace_element(0, end, bins, magnitude); };
   switch (op) {
     case AugmentOp::shear_x:
-    case AugmentOp::shear_y: return 0.3 * part;
-    case AugmentOp::translate_x: return 150.0 / 331.0 * static_cast<double>(width) * part;
-    case AugmentOp::translate_y: return 150.0 / 331.0 * static_cast<double>(height) * part;
-    case AugmentOp::rotate: return 30 * part;
+    case AugmentOp::shear_y: return up_to(0.3);
+    case AugmentOp::translate_x: return up_to(150.0 / 331.0 * static_cast<double>(width));
+    case AugmentOp::translate_y: return up_to(150.0 / 331.0 * static_cast<double>(height));
+    case AugmentOp::rotate: return up_to(30);
     case AugmentOp::brightness:
     case AugmentOp::color:
     case AugmentOp::contrast:
-    case AugmentOp::sharpness: return 0.9 * part;
-    case AugmentOp::posterize: return 8 - std::nearbyint(4 * part);  // bits kept
-    case AugmentOp::solarize: return 255 * (1 - part);               // threshold
+    case AugmentOp::sharpness: return up_to(0.9);
+    case AugmentOp::posterize:  // bits kept
+      return 8 - std::nearbyint(4 * static_cast<double>(magnitude) / static_cast<double>(bins - 1));
+    case AugmentOp::solarize: return linspace_element(255, 0, bins, magnitude);  // threshold
     default: return 0;
   }
 }

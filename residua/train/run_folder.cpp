@@ -68,6 +68,18 @@ RunFolder create_run_folder(const std::string& out, const std::string& name,
   return folder;
 }
 
+void discard_unused_run(const RunFolder& folder) {
+  std::error_code ignored;
+  const bool recorded =
+      fs::exists(folder.metrics(), ignored) && fs::file_size(folder.metrics(), ignored) > 0;
+  const bool saved = fs::exists(folder.checkpoints(), ignored) &&
+                     !fs::remove(folder.checkpoints(), ignored);  // goes only when it is empty
+  if (recorded || saved) return;
+  for (const std::string& file : {folder.config(), folder.metrics(), folder.events()})
+    fs::remove(file, ignored);
+  fs::remove(folder.path, ignored);
+}
+
 RunFolder open_run_folder(const std::string& path) {
   RunFolder folder{path};
   std::error_code error;

@@ -2,14 +2,14 @@
 // What a training run leaves behind:
 //
 //   OUT/
-//     config.toml                          every option, resolved; `residua train OUT/config.toml`
-//     repeats the run metrics.jsonl                        one JSON object a line
-//     (train/event_log.h) events.out.tfevents.residua          the same numbers for TensorBoard
-//     checkpoints/index.json               the names of the last and the best checkpoint
-//     checkpoints/step-0000001234/         one checkpoint (train/checkpoint.h)
-//     report.html                          one self-contained page
-//     result.json                          written when the run has finished: final and best
-//     metrics
+//     config.toml                    every option, resolved: `residua train OUT/config.toml`
+//                                    repeats the run
+//     metrics.jsonl                  one JSON object a line (train/event_log.h)
+//     events.out.tfevents.residua    the same numbers for TensorBoard
+//     checkpoints/index.json         the names of the last and the best checkpoint
+//     checkpoints/step-0000001234/   one checkpoint (train/checkpoint.h)
+//     report.html                    one self-contained page
+//     result.json                    written when the run has finished: final and best metrics
 //
 // A folder is one run: `residua train --resume OUT` continues it, and a new run takes another
 // folder.
@@ -36,6 +36,10 @@ struct RunFolder {
 // there and not an empty folder, ErrorKind::io when it cannot be made; then nothing of it is left.
 RunFolder create_run_folder(const std::string& out, const std::string& name,
                             const Json& configuration);
+
+// Removes what is left of a run that failed before it recorded anything: no line of metrics and no
+// checkpoint. Any other run stays as it is.
+void discard_unused_run(const RunFolder& folder);
 
 // The folder of a run to be continued, and its configuration. Throws ErrorKind::not_found when it
 // holds no run.

@@ -25,11 +25,17 @@ endif()
 
 set(ENV{PKG_CONFIG_PATH} ${prefix}/lib/pkgconfig)
 separate_arguments(flags UNIX_COMMAND "${FLAGS}")
-execute_process(COMMAND pkg-config --cflags --libs residua_runtime
-                OUTPUT_VARIABLE words OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
-separate_arguments(words UNIX_COMMAND "${words}")
-run(${CXX} ${flags} ${project}/uses_runtime.cpp -o ${work}/by_pkg_config ${words} -Wl,-rpath,${prefix}/lib)
-run(${work}/by_pkg_config)
+function(build_by_pkg_config package source)
+  execute_process(COMMAND pkg-config --cflags --libs ${package}
+                  OUTPUT_VARIABLE words OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+  separate_arguments(words UNIX_COMMAND "${words}")
+  run(${CXX} ${flags} ${project}/${source} -o ${work}/${package}_by_pkg_config ${words} -Wl,-rpath,${prefix}/lib)
+  run(${work}/${package}_by_pkg_config)
+endfunction()
+build_by_pkg_config(residua_runtime uses_runtime.cpp)
+if(WITH_TRAINING)
+  build_by_pkg_config(residua uses_training.cpp)
+endif()
 
 # As a subfolder: configured only, building it would compile everything a second time.
 run(${CMAKE_COMMAND} -S ${project} -B ${work}/subfolder ${common} -DRESIDUA_SOURCE=${SOURCE} -DWITH_TRAINING=OFF)

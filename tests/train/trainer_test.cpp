@@ -97,11 +97,12 @@ TEST_P(EveryVariant, TwoRunsAreEqualToTheBit) {
 }
 
 // 3 epochs of 7 batches: the stops fall into the middle of epochs, on their ends and into
-// evaluations.
+// evaluations. An evaluation of 2 batches asks twice and begins anew when it was stopped, so that
+// fewer than 3 questions would never lead on.
 TEST_P(EveryVariant, StoppedAndContinuedEqualsUninterruptedToTheBit) {
   const TemporaryFolder folder;
   const Outcome whole = train_at_once(GetParam().options, folder.path("whole"));
-  for (const int questions : {2, 3, 5, 8, 9, 11}) {
+  for (const int questions : {3, 4, 5, 8, 9, 11}) {
     SCOPED_TRACE(questions);
     const Outcome pieces = train_in_pieces(
         GetParam().options, folder.path("pieces" + std::to_string(questions)), questions);
