@@ -116,6 +116,8 @@ class BranchWeights {
   ~BranchWeights() = default;
 };
 
+struct StreamParts;  // stream.h
+
 class Connection : public torch::nn::Module {
  public:
   using Shortcut = std::function<at::Tensor(const at::Tensor& x)>;
@@ -156,9 +158,9 @@ class Connection : public torch::nn::Module {
   virtual bool activates() const { return false; }
 
   // A connection that evaluates the branches in an order of its own, as adaptive solvers do; then
-  // read and merge are not called.
+  // read and merge are not called, and telling parts.visit is its own affair.
   virtual bool drives() const { return false; }
-  virtual void drive(State& state, const std::vector<Site>& sites, const Branch& branch);
+  virtual void drive(State& state, const StreamParts& parts);
 
   // --- attention ([N, heads, T, d] of the tokens of this pass)
   // The keys (positions applied) and values that a site attends with, of those it computed

@@ -6,6 +6,7 @@
 #include "residua/connections/ladder.h"
 #include "residua/connections/laurel.h"
 #include "residua/connections/norm_free.h"
+#include "residua/connections/ode_connection.h"
 #include "residua/connections/orthonormal.h"
 #include "residua/connections/parallel.h"
 #include "residua/connections/skipnet.h"
@@ -17,18 +18,18 @@ namespace residua {
 Registry<Connection, Carrier, Random>& connections() {
   static Registry<Connection, Carrier, Random> registry = [] {
     Registry<Connection, Carrier, Random> r("connection");
+    add_fixup_connections(r);
     add_hyper_connections(r);
     add_identity_connections(r);
     add_ladder_connections(r);
-    add_parallel_connections(r);
     add_laurel_connections(r);
+    add_norm_free_connections(r);
+    add_ode_connections(r);
+    add_orthonormal_connections(r);
+    add_parallel_connections(r);
     add_skipnet_connections(r);
     add_stepnet_connections(r);
     add_stochastic_connections(r);
-    add_fixup_connections(r);
-    add_identity_connections(r);
-    add_norm_free_connections(r);
-    add_orthonormal_connections(r);
     return r;
   }();
   return registry;

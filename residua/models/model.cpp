@@ -9,6 +9,7 @@
 #include "residua/models/tabular/mlp.h"
 #include "residua/models/vision/fixup_resnet.h"
 #include "residua/models/vision/nfnet.h"
+#include "residua/models/vision/odenet.h"
 #include "residua/models/vision/resnet.h"
 #include "residua/models/vision/resnet_cifar.h"
 #include "residua/models/vision/vit.h"
@@ -79,6 +80,7 @@ Registry<Model, Random>& models() {
     add_gpts(r);
     add_fixup_resnets(r);
     add_nfnets(r);
+    add_odenets(r);
     return r;
   }();
   return registry;
