@@ -85,11 +85,11 @@ struct BranchStyle {
 
 // How a carrier is to build what lies outside of branches: its stem and its head.
 struct EndStyle {
-  bool norm = true;               // normalisation layers
-  bool scalars = false;           // a learned scalar bias before the stem's activation and before
-                                  // the classifier
-  bool weight_standard = false;   // the stem's weights standardised and scaled
-  bool zero_classifier = false;   // the classifier begins at zero
+  bool norm = true;              // normalisation layers
+  bool scalars = false;          // a learned scalar bias before the stem's activation and before
+                                 // the classifier
+  bool weight_standard = false;  // the stem's weights standardised and scaled
+  bool zero_classifier = false;  // the classifier begins at zero
 };
 
 // What branches implement whose weights connections may draw anew.

@@ -7,7 +7,8 @@ namespace residua {
 namespace {
 
 void step_stream(Connection& connection, State& state, const Site& site, const StreamParts& parts) {
-  const PlainMerge plain = parts.fused && !parts.watch ? connection.plain_merge(site) : PlainMerge::no;
+  const PlainMerge plain =
+      parts.fused && !parts.watch ? connection.plain_merge(site) : PlainMerge::no;
   if (plain != PlainMerge::no) {
     state.x() = parts.fused(site, state.x(), plain);
     return;

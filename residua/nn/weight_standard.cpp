@@ -22,8 +22,8 @@ double gain_by_quadrature(Activation act) {
   constexpr int64_t kPerUnit = 1 << 13, kReach = 10;
   const at::Tensor z = at::arange(-kReach * kPerUnit, kReach * kPerUnit + 1, at::kDouble) /
                        static_cast<double>(kPerUnit);
-  const at::Tensor density = (-z.square() / 2).exp() /
-                             (std::sqrt(2 * std::numbers::pi) * static_cast<double>(kPerUnit));
+  const at::Tensor density =
+      (-z.square() / 2).exp() / (std::sqrt(2 * std::numbers::pi) * static_cast<double>(kPerUnit));
   const at::Tensor y = activate(z, act);
   const double mean = (density * y).sum().item<double>();
   return 1 / std::sqrt((density * (y - mean).square()).sum().item<double>());
@@ -36,18 +36,18 @@ at::Tensor pad_to_same(const at::Tensor& x, int64_t kernel, int64_t stride) {
   };
   const int64_t height = missing(x.size(2)), width = missing(x.size(3));
   if (height == 0 && width == 0) return x;
-  return at::constant_pad_nd(x,
-                             {width / 2, width - width / 2, height / 2, height - height / 2});
+  return at::constant_pad_nd(x, {width / 2, width - width / 2, height / 2, height - height / 2});
 }
 
 void check_scaled_std_sizes(int64_t in, int64_t out, int64_t kernel, const ScaledStdOptions& o) {
   if (in < 1 || out < 1 || kernel < 1 || o.stride < 1 || o.padding < 0 || o.groups < 1 ||
       in % o.groups != 0 || out % o.groups != 0)
-    throw Error(ErrorKind::invalid_argument,
-                {.where = "scaled weight standardisation",
-                 .rule = "sizes must be positive and groups must divide both channel counts",
-                 .received = fmt::format("in {}, out {}, kernel {}, stride {}, padding {}, groups {}",
-                                         in, out, kernel, o.stride, o.padding, o.groups)});
+    throw Error(
+        ErrorKind::invalid_argument,
+        {.where = "scaled weight standardisation",
+         .rule = "sizes must be positive and groups must divide both channel counts",
+         .received = fmt::format("in {}, out {}, kernel {}, stride {}, padding {}, groups {}", in,
+                                 out, kernel, o.stride, o.padding, o.groups)});
 }
 
 }  // namespace
@@ -99,8 +99,8 @@ at::Tensor ScaledStdConv2d::standardised() const {
 at::Tensor ScaledStdConv2d::forward(const at::Tensor& x) const {
   const auto& o = options_;
   const at::Tensor padded = o.same_padding ? pad_to_same(x, weight.size(2), o.stride) : x;
-  at::Tensor y = at::conv2d(padded, standardised(), bias, o.stride,
-                            o.same_padding ? 0 : o.padding, 1, o.groups);
+  at::Tensor y = at::conv2d(padded, standardised(), bias, o.stride, o.same_padding ? 0 : o.padding,
+                            1, o.groups);
   observe(*this, x, y);
   return y;
 }

@@ -50,8 +50,8 @@ NfBlock::NfBlock(const NfBlockOptions& o, const Random& random)
   conv3_ = add("conv3", o.inner, o.out, 1, 1, 1, o.skipinit ? 1 : 0);
   const SqueezeExciteOptions se{.ratio = o.se_ratio};
   if (o.se_ratio > 0 && o.se_inside)
-    attn_ = register_module("attn",
-                            std::make_shared<SqueezeExcite>(o.inner, se, random.split("attn")));
+    attn_ =
+        register_module("attn", std::make_shared<SqueezeExcite>(o.inner, se, random.split("attn")));
   if (o.se_ratio > 0 && !o.se_inside)
     attn_last_ = register_module("attn_last",
                                  std::make_shared<SqueezeExcite>(o.out, se, random.split("attn")));

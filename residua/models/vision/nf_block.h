@@ -1,8 +1,8 @@
 #pragma once
 // The block of normaliser-free networks: x + alpha * f(act(x) / beta), where f is a bottleneck of
-// standardised convolutions ("High-Performance Large-Scale Image Recognition Without Normalization",
-// Brock et al. 2021, arXiv:2102.06171, figure 5). The sum, alpha and beta are those of the
-// connection "nf".
+// standardised convolutions ("High-Performance Large-Scale Image Recognition Without
+// Normalization", Brock et al. 2021, arXiv:2102.06171, figure 5). The sum, alpha and beta are those
+// of the connection "nf".
 
 #include <torch/nn/module.h>
 

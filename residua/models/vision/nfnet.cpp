@@ -21,9 +21,10 @@ void NfNetOptions::fields(Fields& f) {
         "of a last 1x1 convolution, before width_factor; 0: without", {.min = 0});
   f.add("bottle_ratio", bottle_ratio, "inner channels of a block over its output's",
         {.min = 0, .open_min = true});
-  f.add("expand_input", expand_input,
-        "bottle_ratio counts from a block's input (1 in the first block), and squeeze-and-excitation "
-        "acts inside, as in RegNets");
+  f.add(
+      "expand_input", expand_input,
+      "bottle_ratio counts from a block's input (1 in the first block), and squeeze-and-excitation "
+      "acts inside, as in RegNets");
   f.add("group_size", group_size, "channels of a group of the 3x3 convolutions; 0: one group",
         {.min = 0});
   f.add("extra_conv", extra_conv, "a second 3x3 convolution in each block");
@@ -88,11 +89,10 @@ NfBlockOptions nf_block_options(const NfNetOptions& o, const Site& site) {
   if (o.group_size == 0) return b;
   b.groups = b.inner / o.group_size;
   if (b.groups == 0)
-    throw Error(ErrorKind::invalid_argument,
-                {.where = "model.group_size",
-                 .rule = "is more than a block's inner channels",
-                 .expected = fmt::format("at most {}", b.inner),
-                 .received = fmt::format("{}", o.group_size)});
+    throw Error(ErrorKind::invalid_argument, {.where = "model.group_size",
+                                              .rule = "is more than a block's inner channels",
+                                              .expected = fmt::format("at most {}", b.inner),
+                                              .received = fmt::format("{}", o.group_size)});
   if (o.group_size % kNfChannelUnit == 0) b.inner = b.groups * o.group_size;
   return b;
 }
@@ -185,8 +185,7 @@ void NfNet::add_blocks(const Random& random) {
 at::Tensor NfNet::run_stem(const at::Tensor& x) {
   check_input(x);
   at::Tensor y = stem_convs_.front()->forward(x);
-  for (size_t i = 1; i < stem_convs_.size(); ++i)
-    y = stem_convs_[i]->forward(layers_.activated(y));
+  for (size_t i = 1; i < stem_convs_.size(); ++i) y = stem_convs_[i]->forward(layers_.activated(y));
   return stem_pool_ ? stem_pool_->forward(y) : y;
 }
 

@@ -25,7 +25,8 @@ std::vector<NfEntry> nf_resnets() {
   std::vector<NfEntry> entries;
   const auto add = [&](int64_t depth, std::vector<int64_t> depths) -> NfEntry& {
     entries.push_back({fmt::format("nf_resnet{}", depth),
-                       fmt::format("ResNet-{} without normalisation", depth), "nf-resnet",
+                       fmt::format("ResNet-{} without normalisation", depth),
+                       "nf-resnet",
                        {.depths = std::move(depths)}});
     return entries.back();
   };
@@ -42,17 +43,16 @@ std::vector<NfEntry> nf_regnets() {
     std::vector<int64_t> depths, channels;
     int64_t input_size;
   };
-  const Row rows[] = {{{1, 3, 6, 6}, {48, 104, 208, 440}, 192},
-                      {{2, 4, 7, 7}, {48, 104, 208, 440}, 256},
-                      {{2, 4, 8, 8}, {56, 112, 232, 488}, 240},
-                      {{2, 5, 9, 9}, {56, 128, 248, 528}, 288},
-                      {{2, 6, 11, 11}, {64, 144, 288, 616}, 320},
-                      {{3, 7, 14, 14}, {80, 168, 336, 704}, 384}};
+  const Row rows[] = {
+      {{1, 3, 6, 6}, {48, 104, 208, 440}, 192},   {{2, 4, 7, 7}, {48, 104, 208, 440}, 256},
+      {{2, 4, 8, 8}, {56, 112, 232, 488}, 240},   {{2, 5, 9, 9}, {56, 128, 248, 528}, 288},
+      {{2, 6, 11, 11}, {64, 144, 288, 616}, 320}, {{3, 7, 14, 14}, {80, 168, 336, 704}, 384}};
   std::vector<NfEntry> entries;
   for (const Row& row : rows) {
     const size_t i = entries.size();
     entries.push_back({fmt::format("nf_regnet_b{}", i),
-                       fmt::format("RegNet-B{} without normalisation", i), "nf-resnet",
+                       fmt::format("RegNet-B{} without normalisation", i),
+                       "nf-resnet",
                        {.depths = row.depths,
                         .channels = row.channels,
                         .width_factor = 0.75,
@@ -86,7 +86,9 @@ std::vector<NfEntry> dm_nfnets() {
   std::vector<NfEntry> entries;
   for (const Row& row : rows) {
     const auto i = static_cast<int64_t>(entries.size()), n = i + 1;
-    entries.push_back({fmt::format("dm_nfnet_f{}", i), fmt::format("NFNet-F{}", i), "nfnets",
+    entries.push_back({fmt::format("dm_nfnet_f{}", i),
+                       fmt::format("NFNet-F{}", i),
+                       "nfnets",
                        {.depths = {n, 2 * n, 6 * n, 3 * n},
                         .channels = {256, 512, 1536, 1536},
                         .stem = NfStem::deep_quad,
@@ -132,15 +134,14 @@ bool same_nf_architecture(const NfNetOptions& a, NfNetOptions b) {
 void add_nfnets(Registry<Model, Random>& models) {
   for (const auto& family : {nf_resnets(), nf_regnets(), dm_nfnets()})
     for (const NfEntry& entry : family)
-      models.add<NfNetOptions>(
-          {entry.name, entry.help, entry.paper}, entry.options,
-          [entry](const NfNetOptions& o, const Random& random) {
-            auto model = std::make_shared<NfNet>(o, random);
-            model->set_input_size(entry.input_size);
-            if (entry.weights.file && same_nf_architecture(o, entry.options))
-              model->set_weights(nf_weights(entry.weights));
-            return model;
-          });
+      models.add<NfNetOptions>({entry.name, entry.help, entry.paper}, entry.options,
+                               [entry](const NfNetOptions& o, const Random& random) {
+                                 auto model = std::make_shared<NfNet>(o, random);
+                                 model->set_input_size(entry.input_size);
+                                 if (entry.weights.file && same_nf_architecture(o, entry.options))
+                                   model->set_weights(nf_weights(entry.weights));
+                                 return model;
+                               });
 }
 
 }  // namespace residua

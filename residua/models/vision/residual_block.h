@@ -76,8 +76,8 @@ struct ResidualBlockOptions {
 // bias{i}b before the activation behind it, `scale` and the last bias{i}b behind the last one; of
 // order pre: bias{i}a before activation i, bias{i}b before convolution i, `scale` behind the last.
 // The projection is then <shortcut_name> itself. With style.weight_standard, as in timm's
-// normaliser-free networks: convolutions have gain and bias, activations the constant that keeps the
-// variance 1 (where nothing normalises), and the projection is <shortcut_name>.conv behind an
+// normaliser-free networks: convolutions have gain and bias, activations the constant that keeps
+// the variance 1 (where nothing normalises), and the projection is <shortcut_name>.conv behind an
 // average pooling.
 class ResidualBlock : public torch::nn::Module, public BranchWeights {
  public:
@@ -118,9 +118,9 @@ class ResidualBlock : public torch::nn::Module, public BranchWeights {
   int64_t out_ = 0;
   double gamma_ = 1;  // of activations
   std::vector<std::shared_ptr<WeightLayer>> convs_;
-  std::vector<std::shared_ptr<BatchNorm2d>> norms_;     // null where there is none; of order post
-                                                        // behind, of order pre before convolution i
-  std::vector<at::Tensor> conv_biases_, act_biases_;    // likewise; undefined where there is none
+  std::vector<std::shared_ptr<BatchNorm2d>> norms_;   // null where there is none; of order post
+                                                      // behind, of order pre before convolution i
+  std::vector<at::Tensor> conv_biases_, act_biases_;  // likewise; undefined where there is none
   at::Tensor scale_, last_bias_;
   std::shared_ptr<WeightLayer> projection_;
   std::shared_ptr<BatchNorm2d> projection_norm_;

@@ -87,9 +87,9 @@ void StagedResNet::add_head(const std::string& classifier, const Random& random)
   avgpool_ = register_module("avgpool", std::make_shared<GlobalAveragePool>());
   if (ends().scalars) bias2_ = register_parameter("bias2", torch::zeros({1}));
   info_.classifier = classifier;
-  classifier_ = register_module(classifier, linear(channels_, info_.num_classes,
-                                                   {.init = options_.first.init},
-                                                   random.split(classifier)));
+  classifier_ =
+      register_module(classifier, linear(channels_, info_.num_classes,
+                                         {.init = options_.first.init}, random.split(classifier)));
   if (ends().zero_classifier) zero_weights(*classifier_);
 }
 

@@ -22,9 +22,9 @@ struct StageOptions {
   Component connection = "identity";
 };
 
-// Parameters: conv1, bn1 (order post); layer{s}.{i}; bn (order pre); the classifier. Connections may
-// ask for scalar biases: bias1 before the activation of the stem (post) or of the head (pre), and
-// bias2 before the classifier.
+// Parameters: conv1, bn1 (order post); layer{s}.{i}; bn (order pre); the classifier. Connections
+// may ask for scalar biases: bias1 before the activation of the stem (post) or of the head (pre),
+// and bias2 before the classifier.
 class StagedResNet : public StreamModel {
  public:
   const std::vector<std::shared_ptr<Stage>>& stages() const { return stages_; }
