@@ -6,6 +6,7 @@
 #include "residua/core/error.h"
 #include "residua/nn/init.h"
 #include "residua/nn/observe.h"
+#include "residua/nn/recompute.h"
 
 namespace residua {
 
@@ -33,7 +34,11 @@ Conv2d::Conv2d(int64_t in, int64_t out, int64_t kernel, const Conv2dOptions& opt
 
 at::Tensor Conv2d::forward(const at::Tensor& x) const {
   const auto& o = options_;
-  at::Tensor y = at::conv2d(x, weight, bias, o.stride, o.padding, o.dilation, o.groups);
+  at::Tensor y = product(
+      [&] { return at::conv2d(x, weight, bias, o.stride, o.padding, o.dilation, o.groups); },
+      [&](const at::Tensor& kept) {
+        return conv2d_again(kept, x, weight, bias, {o.stride, o.padding, o.dilation, o.groups});
+      });
   observe(*this, x, y);
   return y;
 }

@@ -11,6 +11,7 @@ namespace residua {
 struct LinearOptions {
   bool bias = true;
   WeightInit init = WeightInit::he_fan_out;
+  double stddev = 0;  // > 0: weights normal(0, stddev) whatever `init` says, and the bias 0
 };
 
 // Parameters: weight [out, in], and bias [out], uniform in +-1/sqrt(in), where asked for.

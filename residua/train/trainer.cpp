@@ -268,12 +268,11 @@ double Trainer::seconds() const { return state_.seconds + trainer_clock() - star
 
 void Trainer::not_finite(const std::string& what, const std::string& value,
                          const std::string& place) const {
-  throw Error(ErrorKind::invalid_argument,
-              {.where = fmt::format("step {}", state_.step + 1),
-               .rule = what + " is not finite",
-               .received = fmt::format("{} at learning rate {:.6g}; {}", value,
-                                       parts_.optimizer->lr(), place),
-               .hint = "lower optim.lr, lengthen the warm-up or set clip_grad_norm"});
+  throw Diverged({.where = fmt::format("step {}", state_.step + 1),
+                  .rule = what + " is not finite",
+                  .received = fmt::format("{} at learning rate {:.6g}; {}", value,
+                                          parts_.optimizer->lr(), place),
+                  .hint = "lower optim.lr, lengthen the warm-up or set clip_grad_norm"});
 }
 
 }  // namespace residua

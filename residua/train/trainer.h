@@ -65,7 +65,7 @@ class Trainer {
   // run.
   bool resume();
 
-  // Trains to the end or until `stop`. Throws ErrorKind::invalid_argument for a loss, gradient or
+  // Trains to the end or until `stop`. Throws Diverged (train/non_finite.h) for a loss, gradient or
   // weight that is not finite, naming the step, the learning rate and the first layer whose output
   // was not; nothing is saved then. With a `stop` request the step is finished and saved first; an
   // evaluation that it interrupts is done again on continuing.

@@ -1,5 +1,7 @@
 #include "model_list.h"
 
+#include <torch/torch.h>
+
 #include <algorithm>
 #include <cctype>
 
@@ -11,6 +13,12 @@ std::string TinyModel::label() const {
   return text;
 }
 
+at::Tensor TinyModel::inputs(int64_t batch) const {
+  torch::manual_seed(7);
+  if (length > 0) return torch::randint(0, 11, {batch, length}, at::kLong);
+  return torch::randn({batch, 3, size, size});
+}
+
 TinyModel TinyModel::with(const std::string& key, Json value) const {
   TinyModel changed = *this;
   Json options = component.options_or_empty();
@@ -18,6 +26,36 @@ TinyModel TinyModel::with(const std::string& key, Json value) const {
   changed.component = Component(component.name, options);
   return changed;
 }
+
+namespace {
+
+std::vector<TinyModel> tiny_transformers() {
+  std::vector<TinyModel> list;
+  const Json small{{"image_size", 16}, {"patch", 8}, {"dim", 12}, {"depth", 2}, {"heads", 3}};
+  for (const char* name :
+       {"vit", "vit_tiny_patch16_224", "vit_small_patch16_224", "vit_base_patch16_224"})
+    list.push_back({{name, small}, 16});
+  const TinyModel vit = list.front();
+  list.push_back(vit.with("pool", "avg"));
+  list.push_back(vit.with("layer_scale", 0.1));
+  list.push_back(vit.with("qkv_bias", false));
+  const Json mini{{"vocab_size", 11}, {"ctx", 6}, {"dim", 12}, {"depth", 2}, {"heads", 3}};
+  for (const char* name : {"gpt", "gpt2"}) list.push_back({.component = {name, mini}, .length = 6});
+  const TinyModel gpt = list.back();
+  list.push_back(gpt.with("tied", false));
+  list.push_back(gpt.with("bias", false));
+  list.push_back(gpt.with("norm", "rms"));
+  list.push_back(gpt.with("positions", "rotary"));
+  list.push_back(gpt.with("mlp", "swiglu"));
+  list.push_back(gpt.with("kv_heads", 1));
+  for (const TinyModel& base : {vit, gpt}) {
+    list.push_back(base.with("connection", "none"));
+    list.push_back(base.with("connection", {{"name", "scaled"}, {"learned", true}}));
+  }
+  return list;
+}
+
+}  // namespace
 
 std::vector<TinyModel> tiny_models() {
   std::vector<TinyModel> list;
@@ -49,6 +87,7 @@ std::vector<TinyModel> tiny_models() {
   list.push_back(mlp.with("norm", false));
   for (const TinyModel& base : {cifar, mlp})
     list.push_back(base.with("connection", {{"name", "scaled"}, {"learned", true}}));
+  for (TinyModel& model : tiny_transformers()) list.push_back(std::move(model));
   for (const TinyModel& base : {cifar, bottleneck, mlp}) {
     const bool images = base.component.name != "mlp";
     list.push_back(base.with("norm", false));

@@ -91,6 +91,7 @@ Mlp::Mlp(const MlpOptions& options, const Random& random) : options_(options) {
                             {.weight_standard = ends.weight_standard}, random.split("stem")));
   const auto list = register_module("blocks", std::make_shared<torch::nn::Module>("Blocks"));
   for (int64_t i = 0; i < o.depth; ++i) {
+    if (!runs(i)) continue;  // shares the weights of another one
     const std::string name = std::to_string(i);
     blocks_.push_back(list->register_module(
         name, std::make_shared<MlpBlock>(o, connection_->style(site_of(i)),
@@ -131,7 +132,7 @@ std::vector<at::Tensor> Mlp::features(at::Tensor x) {
                     },
                 .visit =
                     [&](const Site& site, const State& state) {
-                      levels[static_cast<size_t>(site.block)] = connection_->finish(state);
+                      levels[static_cast<size_t>(site.branch)] = connection_->finish(state);
                     }});
   return levels;
 }

@@ -13,7 +13,7 @@ namespace residua {
 namespace {
 
 std::vector<Site> stage_sites(BlockKind kind, const std::vector<int64_t>& counts, int64_t width,
-                              int64_t channels) {
+                              int64_t channels, bool projects) {
   std::vector<Site> sites;
   for (size_t s = 0; s < counts.size(); ++s) {
     const int64_t out = block_channels(kind, width << s);
@@ -23,7 +23,8 @@ std::vector<Site> stage_sites(BlockKind kind, const std::vector<int64_t>& counts
                        .stage = static_cast<int64_t>(s),
                        .c_in = channels,
                        .c_out = out,
-                       .stride = s > 0 && i == 0 ? 2 : 1});
+                       .stride = s > 0 && i == 0 ? 2 : 1,
+                       .projects = projects});
       channels = out;
     }
   }
@@ -37,7 +38,8 @@ StagedResNet::StagedResNet(const StageOptions& options, const Random& random)
   const StageOptions& o = options_;
   connect(o.connection,
           {.kind = CarrierKind::cnn,
-           .sites = stage_sites(o.block, o.counts, o.width, o.first.in),
+           .sites =
+               stage_sites(o.block, o.counts, o.width, o.first.in, o.first.shortcut == Shortcut::c),
            .post_activation = !pre()},
           random);
 }
@@ -66,15 +68,19 @@ void StagedResNet::add_stages(const Random& random) {
     const std::string name = fmt::format("layer{}", s + 1);
     o.planes = so.width << s;
     o.stride = s == 0 ? 1 : 2;
+    // Where blocks share their weights, the first ones of the stage have them.
+    const auto first_site = static_cast<int64_t>(blocks_.size());
     std::vector<BranchStyle> styles;
-    for (int64_t i = 0; i < so.counts[s]; ++i)
-      styles.push_back(style_of(static_cast<int64_t>(blocks_.size()) + i));
-    const auto stage =
-        std::make_shared<Stage>(so.block, so.counts[s], o, random.split(name), styles);
+    while (static_cast<int64_t>(styles.size()) < so.counts[s] &&
+           runs(first_site + static_cast<int64_t>(styles.size())))
+      styles.push_back(style_of(first_site + static_cast<int64_t>(styles.size())));
+    const auto stage = std::make_shared<Stage>(so.block, static_cast<int64_t>(styles.size()), o,
+                                               random.split(name), styles);
     for (const auto& block : stage->blocks()) {
       blocks_.push_back(block);
       built(static_cast<int64_t>(blocks_.size()) - 1, *block, random);
     }
+    blocks_.resize(static_cast<size_t>(first_site + so.counts[s]));
     stages_.push_back(register_module(name, stage));
     o.in = channels_ = block_channels(so.block, o.planes);
     info_.levels.push_back({name, channels_, int64_t{1} << s});
@@ -132,19 +138,25 @@ void StagedResNet::replace_classifier(int64_t num_classes, const Random& random)
 
 at::Tensor StagedResNet::run_stages(const at::Tensor& x, std::vector<at::Tensor>* levels) {
   // A pre-activation block's projection starts from what its branch has computed of the same x.
-  at::Tensor seen, entered;
-  StreamParts parts{.schedule = schedule()};
-  parts.branch = [&](const Site& site, const at::Tensor& input, State&) {
-    seen = input;
-    return block_of(site).branch(input, &entered);
+  struct Entered {
+    at::Tensor x, y;
   };
-  parts.shortcut = [&](const Site& site, const at::Tensor& stream) {
-    return block_of(site).shortcut(stream, stream.is_same(seen) ? entered : at::Tensor());
+  const auto seen = std::make_shared<Entered>();
+  StreamParts parts{.schedule = schedule()};
+  parts.branch = [this, seen](const Site& site, const at::Tensor& input, State&) {
+    // Nothing of a site is held beyond it.
+    *seen = {};
+    if (!site.has_shortcut()) return block_of(site).branch(input);
+    seen->x = input;
+    return block_of(site).branch(input, &seen->y);
+  };
+  parts.shortcut = [this, seen](const Site& site, const at::Tensor& stream) {
+    return block_of(site).shortcut(stream, stream.is_same(seen->x) ? seen->y : at::Tensor());
   };
   if (carrier().post_activation) {
     parts.after = [](const at::Tensor& stream) { return stream.relu(); };
-    if (std::ranges::all_of(blocks_, [](const auto& block) { return block->can_fuse(); }))
-      parts.fused = [&](const Site& site, const at::Tensor& stream, PlainMerge merge) {
+    if (std::ranges::all_of(blocks_, [](const auto& block) { return !block || block->can_fuse(); }))
+      parts.fused = [this](const Site& site, const at::Tensor& stream, PlainMerge merge) {
         return block_of(site).fused(stream, merge == PlainMerge::sum);
       };
   }

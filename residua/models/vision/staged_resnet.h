@@ -57,7 +57,7 @@ class StagedResNet : public StreamModel {
   std::shared_ptr<BatchNorm2d> bn1_, last_bn_;
   at::Tensor bias1_, bias2_;
   std::vector<std::shared_ptr<Stage>> stages_;
-  std::vector<std::shared_ptr<ResidualBlock>> blocks_;  // of all stages
+  std::vector<std::shared_ptr<ResidualBlock>> blocks_;  // by branch; null: not run
   std::shared_ptr<GlobalAveragePool> avgpool_;
   std::shared_ptr<Linear> classifier_;
 };
