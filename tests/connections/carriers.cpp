@@ -118,6 +118,9 @@ std::multimap<std::string, Json> connection_variants() {
       {"attention", {{"kind", "eca"}}},
       {"attention", {{"kind", "cbam"}}},
       {"attention", {{"kind", "srm"}}},
+      {"nf", {{"skipinit", true}}},
+      {"nf", {{"weight_standard", false}}},
+      {"orthonormal", {{"shortcut", true}, {"modulation", "always"}}},
       {"stepnet", {{"difference", true}, {"refine", true}}},
   };
   for (const char* variant : {"rw", "lr", "pa", "gemma"})
@@ -128,6 +131,7 @@ std::multimap<std::string, Json> connection_variants() {
 TinyConnection described(const Component& component) {
   const Json options = component.options_or_empty();
   TinyConnection c{.component = component};
+  if (component.name == "orthonormal") c.differentiable = !options.contains("modulation");
   if (component.name == "skipnet") c.differentiable = options.value("training", "sp") == "soft";
   return c;
 }

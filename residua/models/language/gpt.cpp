@@ -106,13 +106,25 @@ Gpt::Gpt(const GptOptions& options, const Random& random) : options_(options) {
   add_blocks(*transformer, random);
   if (o.positions == GptPositions::rotary)
     rotary_ = std::make_unique<Rotary>(o.dim / o.heads, kRotaryBase);
-  ln_f_ = transformer->register_module("ln_f", vector_norm(o.norm, o.dim, kGptNormEps, o.bias));
+  const EndStyle ends = connection_->ends();
+  if (ends.norm)
+    ln_f_ = transformer->register_module("ln_f", vector_norm(o.norm, o.dim, kGptNormEps, o.bias));
+  if (ends.scalars) bias2_ = register_parameter("bias2", torch::zeros({1}));
+  if (ends.zero_classifier && o.tied)
+    throw Error(
+        ErrorKind::unsupported,
+        {.where = "connection",
+         .rule = fmt::format("{} does not ride a gpt: its output layer begins at zero, which "
+                             "one that is tied to the embedding cannot",
+                             o.connection.name),
+         .hint = "set tied=false"});
   if (o.tied)
     tied_ = register_module("lm_head", std::make_shared<TiedLinear>(wte_));
   else
     head_ = register_module("lm_head",
                             linear(o.dim, o.vocab_size, {.bias = false, .stddev = kGptStddev},
                                    random.split("lm_head")));
+  if (ends.zero_classifier) zero_weights(*head_);
 }
 
 void Gpt::add_blocks(torch::nn::Module& transformer, const Random& random) {
@@ -164,7 +176,8 @@ at::Tensor Gpt::run_embeddings(const at::Tensor& x, DecodeCache* cache) {
 }
 
 at::Tensor Gpt::unembed(const at::Tensor& stream) {
-  const at::Tensor y = ln_f_->forward(stream);
+  at::Tensor y = ln_f_ ? ln_f_->forward(stream) : stream;
+  if (bias2_.defined()) y = y + bias2_;
   return tied_ ? tied_->forward(y) : head_->forward(y);
 }
 

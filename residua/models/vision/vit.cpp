@@ -105,10 +105,14 @@ Vit::Vit(const VitOptions& options, const Random& random) : options_(options) {
     built(2 * i + 1, *block->mlp, random);
     info_.levels.push_back({"blocks." + name, o.dim, o.patch});
   }
-  norm_ = register_module(o.pool == VitPool::token ? "norm" : "fc_norm",
-                          vector_norm(VectorNormKind::layer, o.dim, kVitNormEps, true));
+  const EndStyle ends = connection_->ends();
+  if (ends.norm)
+    norm_ = register_module(o.pool == VitPool::token ? "norm" : "fc_norm",
+                            vector_norm(VectorNormKind::layer, o.dim, kVitNormEps, true));
+  if (ends.scalars) bias2_ = register_parameter("bias2", torch::zeros({1}));
   head_ = register_module(
       "head", linear(o.dim, o.num_classes, {.stddev = kVitStddev}, random.split("head")));
+  if (ends.zero_classifier) zero_weights(*head_);
 }
 
 at::Tensor Vit::embed(const at::Tensor& x) {
@@ -134,10 +138,11 @@ StreamParts Vit::stream_parts() {
 at::Tensor Vit::run_blocks(const at::Tensor& tokens) { return run(tokens, stream_parts()); }
 
 at::Tensor Vit::head(const at::Tensor& tokens) {
-  const at::Tensor pooled = options_.pool == VitPool::token
-                                ? tokens.select(1, 0)
-                                : tokens.narrow(1, 1, tokens.size(1) - 1).mean(1);
-  return head_->forward(norm_->forward(pooled));
+  at::Tensor pooled = options_.pool == VitPool::token
+                          ? tokens.select(1, 0)
+                          : tokens.narrow(1, 1, tokens.size(1) - 1).mean(1);
+  if (norm_) pooled = norm_->forward(pooled);
+  return head_->forward(bias2_.defined() ? pooled + bias2_ : pooled);
 }
 
 at::Tensor Vit::forward(at::Tensor x) { return head(run_blocks(embed(x))); }
@@ -157,6 +162,7 @@ std::vector<at::Tensor> Vit::features(at::Tensor x) {
 
 void Vit::reset_classifier(int64_t num_classes, Random random) {
   head_ = replace_module("head", fresh_classifier(*head_, num_classes, random));
+  if (connection_->ends().zero_classifier) zero_weights(*head_);
   info_.num_classes = options_.num_classes = num_classes;
 }
 
