@@ -112,6 +112,32 @@ TEST(Fixup, OneStepMovesTheLogitsEquallyAtEveryDepth) {
   EXPECT_GT(change_at_depth(he, 200, 0) / change_at_depth(he, 20, 0), 10);
 }
 
+TEST(Fixup, BeginsAsTheIdentityInTransformers) {
+  const at::NoGradGuard no_grad;
+  const Json vit{{"dim", 64}, {"depth", 8}, {"heads", 4}, {"patch", 8}, {"image_size", 16},
+                 {"connection", "fixup"}};
+  const auto model = models().create({"vit", vit}, Random(3));
+  EXPECT_EQ(model->forward(fixup_images()).abs().max().item<float>(), 0);
+  const auto levels = model->features(fixup_images());
+  for (const at::Tensor& level : levels) EXPECT_TRUE(level.equal(levels.front()));
+  const auto parameters = model->named_parameters();
+  EXPECT_TRUE(parameters.contains("blocks.0.attn_bias1"));
+  EXPECT_TRUE(parameters.contains("blocks.7.mlp_scale"));
+  double squares = 0;
+  for (const auto& p : parameters) {
+    EXPECT_EQ(p.key().find("norm"), std::string::npos) << p.key();
+    if (p.key().ends_with("attn.proj.weight") || p.key().ends_with("fc2.weight")) {
+      EXPECT_EQ(rms(p.value()), 0) << p.key();
+    }
+    // 16 branches: He's distribution over 4, of values and first layers.
+    if (p.key().ends_with("qkv.weight")) squares += p.value().narrow(0, 128, 64).square().mean().item<double>();
+    if (p.key().ends_with("fc1.weight")) {
+      EXPECT_NEAR(rms(p.value()) / std::sqrt(2.0 / 64) * 4, 1, 0.03);
+    }
+  }
+  EXPECT_NEAR(std::sqrt(squares / 8) / std::sqrt(2.0 / 64) * 4, 1, 0.03);
+}
+
 TEST(Fixup, EveryImageIsItsOwn) {
   const at::NoGradGuard no_grad;
   const auto model = models().create({"fixup_resnet_cifar", {{"n", 1}, {"width", 4}}}, Random(1));

@@ -198,6 +198,7 @@ void Gpt::reset_classifier(int64_t num_classes, Random random) {
   auto fresh = fresh_classifier(head_ ? *head_ : old, num_classes, random);
   fresh->to(wte_->weight.device(), wte_->weight.scalar_type());
   fresh->train(is_training());
+  if (connection_->ends().zero_classifier) zero_weights(*fresh);
   head_ = fresh;
   tied_ = nullptr;
   options_.tied = false;
