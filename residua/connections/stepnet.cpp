@@ -35,7 +35,7 @@ namespace {
 
 constexpr int64_t kLeastInner = 8;
 
-int64_t inner_units(int64_t channels, int64_t reduction) {
+int64_t attention_units(int64_t channels, int64_t reduction) {
   return round_channels(static_cast<double>(channels) / static_cast<double>(reduction),
                         kLeastInner);
 }
@@ -95,9 +95,9 @@ class ChannelAttentionConnection final : public StepSizeConnection {
         return add_layer(site, "eca",
                          std::make_shared<EfficientChannelAttention>(o.kernel, random));
       case AttentionKind::cbam:
-        return add_layer(
-            site, "cbam",
-            std::make_shared<BlockAttention>(channels, inner_units(channels, o.reduction), random));
+        return add_layer(site, "cbam",
+                         std::make_shared<BlockAttention>(
+                             channels, attention_units(channels, o.reduction), random));
       case AttentionKind::srm: break;
     }
     return add_layer(site, "srm", std::make_shared<StyleRecalibration>(channels));
@@ -113,7 +113,7 @@ class StepSize final : public torch::nn::Module {
   StepSize(const StepNetOptions& o, int64_t channels, const Random& random)
       : torch::nn::Module("StepSize") {
     const int64_t parts = 2 + static_cast<int64_t>(o.difference) + static_cast<int64_t>(o.refine);
-    const int64_t inner = inner_units(channels, o.reduction);
+    const int64_t inner = attention_units(channels, o.reduction);
     norm_ = register_module("norm", std::make_shared<LayerNorm>(parts * channels));
     fc1_ = register_module("fc1", linear(parts * channels, inner, {}, random.split("fc1")));
     fc2_ = register_module("fc2", linear(inner, channels, {}, random.split("fc2")));

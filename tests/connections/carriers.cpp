@@ -85,7 +85,8 @@ std::vector<std::shared_ptr<ResidualBlock>> blocks_of(const StreamModel& model) 
 
 std::string TinyConnection::label() const {
   std::string text = component.name;
-  for (const auto& [key, value] : component.options_or_empty().items())
+  const Json options = component.options_or_empty();
+  for (const auto& [key, value] : options.items())
     text += "_" + key + "_" + value.dump();
   std::ranges::replace(text, '+', 'n');
   std::ranges::replace(text, '-', '_');

@@ -16,6 +16,7 @@ struct TinyCarrier {
   int64_t channels = 3, size = 16;  // of its images
 
   at::Tensor input(int64_t batch, uint64_t seed = 7) const;
+  std::vector<int64_t> output(int64_t batch) const { return {batch, 5}; }
   // Throws what the connection throws when it cannot ride.
   std::shared_ptr<StreamModel> make(const Component& connection, uint64_t seed = 1) const;
 };
