@@ -6,6 +6,9 @@
 #include "residua/analysis/probe.h"
 #include "residua/analysis/skip_cost.h"
 
+#include "residua/analysis/memory.h"
+#include "residua/analysis/ode_probes.h"
+
 namespace residua {
 
 Registry<Probe>& probes() {
@@ -15,6 +18,9 @@ Registry<Probe>& probes() {
     add_gradient_norm_probe(r);
     add_skip_cost_probe(r);
     add_stiffness_probes(r);
+    add_dynamics_probes(r);
+    add_memory_probes(r);
+    add_ode_probes(r);
     return r;
   }();
   return registry;

@@ -7,6 +7,7 @@
 #include "residua/connections/skipnet.h"
 #include "residua/core/error.h"
 #include "residua/models/golden.h"
+#include "residua/models/golden_parts.h"
 #include "residua/models/vision/skipnet.h"
 #include "residua/nn/init.h"
 
@@ -63,6 +64,13 @@ Component card_model(const GoldenCard& card) {
   if (card.reference.starts_with("akamaster/pytorch_resnet_cifar10 "))
     return {"resnet_cifar", card.options};
   if (card.reference.starts_with(kSkipNetReference)) return skipnet_card_model(card);
+  if (card.reference.starts_with("hongyi-zhang/Fixup cifar/"))
+    return {"fixup_resnet_cifar", card.options};
+  if (card.reference.starts_with("hongyi-zhang/Fixup imagenet/")) {
+    Json options = card.options;
+    options["block"] = options.value("block", "") == "FixupBottleneck" ? "bottleneck" : "basic";
+    return {"fixup_resnet18", options};
+  }
   if (!card.model.empty()) models().find(card.model);  // throws, naming the nearest
   throw Error(ErrorKind::not_found, {.where = card.path,
                                      .rule = "is a card of a model that is not here",
@@ -70,6 +78,11 @@ Component card_model(const GoldenCard& card) {
 }
 
 CardResult verify_card(const GoldenCard& card) {
+  if (const auto part = golden_parts().find(card.system); part != golden_parts().end()) {
+    CardResult result = part->second(card);
+    result.model = card.system;
+    return result;
+  }
   const Component component = card_model(card);
   if (card.inputs.size() != 1)
     throw Error(ErrorKind::unsupported,

@@ -19,6 +19,11 @@ void StreamModel::built(int64_t branch, torch::nn::Module& module, const Random&
   connection_->init(site_of(branch), module, random.split("init"));
 }
 
+bool StreamModel::runs(int64_t branch) const {
+  return std::any_of(schedule_.begin(), schedule_.end(),
+                     [branch](const Site& site) { return site.branch == branch; });
+}
+
 at::Tensor StreamModel::run(const at::Tensor& x0, StreamParts parts) {
   if (visit_ && parts.visit) {
     parts.visit = [first = parts.visit, this](const Site& site, const State& state) {
@@ -36,6 +41,8 @@ at::Tensor StreamModel::run(const at::Tensor& x0, StreamParts parts) {
       return silent_.contains(site.branch) ? at::zeros_like(y) : y;
     };
   }
+  parts.watch = watch_;
+  parts.memory = memory_.get();
   State state = run_stream(*connection_, x0, parts);
   at::Tensor y = connection_->finish(state);
   if (connection_->has_extras()) last_ = std::move(state);
