@@ -65,16 +65,18 @@ SkipNet::SkipNet(const SkipNetOptions& options, const Carrier& carrier, const Ra
 }
 
 // On a GPT each token has its gate. An MLP takes tokens one by one, so that its rows are the tokens
-// [R, 1, C]; an attention runs for all tokens, which may need one that is passed over.
+// [R, 1, C]; an attention always runs for all tokens, since later ones attend to those that are
+// passed over too.
 Read SkipNet::read(State& state, const Site& site) {
   const at::Tensor* gate = skipnet_gate(state);
   Read read{.input = state.x()};
   if (!gate || is_training() || !options_.rows) return read;
   const bool tokens = gate->dim() == 2;
+  if (tokens && site.kind == SiteKind::attention) return read;
   const at::Tensor rows = gate->flatten().nonzero().flatten();
   if (rows.size(0) == 0) {
     read.run = false;
-  } else if (rows.size(0) < gate->numel() && !(tokens && site.kind == SiteKind::attention)) {
+  } else if (rows.size(0) < gate->numel()) {
     read.rows = rows;
     read.input = tokens ? state.x().flatten(0, 1).index_select(0, rows).unsqueeze(1)
                         : state.x().index_select(0, rows);

@@ -6,6 +6,7 @@
 
 #include "carriers.h"
 #include "residua/core/error.h"
+#include "residua/models/token_model.h"
 
 namespace residua {
 namespace {
@@ -137,6 +138,21 @@ void disturb(StreamModel& model, const std::vector<at::Tensor>& start, uint64_t 
     parameters[i].copy_(start[i] + 0.3 * torch::randn_like(start[i]));
 }
 
+TEST_P(EveryConnection, TokensOneByOneAreTheWholeText) {
+  const TinyCarrier& carrier = tiny_carrier("gpt");
+  const auto model = ride(carrier, GetParam());
+  if (!model) GTEST_SKIP() << "does not ride a GPT";
+  TokenModel& tokens = token_model(*model);
+  if (!tokens.decodes()) GTEST_SKIP() << "does not decode";
+  const at::NoGradGuard no_grad;
+  const at::Tensor x = carrier.input(3), whole = evaluated_stream(*model, x);
+  DecodeCache cache;
+  for (int64_t t = 0; t < x.size(1); ++t) {
+    const at::Tensor y = tokens.decode(x.slice(1, t, t + 1), cache);
+    EXPECT_TRUE(torch::allclose(y.select(1, 0), whole.select(1, t), 1e-4, 1e-5)) << t;
+  }
+}
+
 TEST_P(EveryConnection, EveryParameterLearns) {
   on_every_carrier([](const TinyCarrier& carrier, StreamModel& model) {
     model.train();
@@ -163,10 +179,12 @@ TEST_P(EveryConnection, EveryParameterLearns) {
 
 TEST_P(EveryConnection, TrainingLowersTheLoss) {
   on_every_carrier([](const TinyCarrier& carrier, StreamModel& model) {
-    const at::Tensor x = carrier.input(16), label = torch::arange(16) % 5;
+    const at::Tensor x = carrier.input(16);
+    // Of images any class, of tokens themselves.
+    const at::Tensor label = x.dim() == 2 ? x : torch::arange(16) % 5;
     const auto losses = [&] {
-      return torch::nll_loss(torch::log_softmax(model.forward(x), -1), label, {},
-                             at::Reduction::None);
+      const at::Tensor log_p = torch::log_softmax(model.forward(x), -1);
+      return -log_p.gather(-1, label.unsqueeze(-1)).flatten(1).mean(1);
     };
     const auto evaluated = [&] {
       const at::NoGradGuard no_grad;
