@@ -21,7 +21,7 @@ namespace {
 
 struct LatentOdeProbeOptions {
   int64_t spirals = 200, samples = 100;
-  int64_t observed = 30;     // points of the first half that the models see
+  int64_t observed = 30;  // points of the first half that the models see
   double noise = 0.3;
   int64_t iterations = 600, rnn_iterations = 600;
   double lr = 0.01;
@@ -45,13 +45,13 @@ double rms(const at::Tensor& difference) {
 struct SpiralTask {
   TimeSeries seen_train, seen_test;
   std::vector<double> later;
-  at::Tensor later_test;     // [N, T', 2] without noise
-  at::Tensor seen_clean;     // of seen_test
+  at::Tensor later_test;  // [N, T', 2] without noise
+  at::Tensor seen_clean;  // of seen_test
 };
 
 SpiralTask make_spiral_task(const LatentOdeProbeOptions& o, const Random& random) {
-  const Spirals s = simulate_spirals(
-      {.spirals = o.spirals, .samples = o.samples, .noise = o.noise}, random.split("spirals"));
+  const Spirals s = simulate_spirals({.spirals = o.spirals, .samples = o.samples, .noise = o.noise},
+                                     random.split("spirals"));
   const int64_t half = o.samples / 2;
   if (o.observed > half)
     throw Error(ErrorKind::invalid_argument,
@@ -89,7 +89,8 @@ class LatentOdeProbe final : public Probe {
     LatentOde ode({.noise = o_.noise}, context.random.split("latent"));
     const std::vector<double> bound = minimise(ode, o_.iterations, [&](int64_t i) {
       // The divergence comes in slowly, so that the latent space is used at all.
-      const double weight = std::min(1.0, static_cast<double>(i) / (0.5 * static_cast<double>(o_.iterations)));
+      const double weight =
+          std::min(1.0, static_cast<double>(i) / (0.5 * static_cast<double>(o_.iterations)));
       return -ode.elbo(task.seen_train, weight).mean();
     });
     SeriesRnn rnn(2, 25, context.random.split("rnn"));
@@ -106,11 +107,10 @@ class LatentOdeProbe final : public Probe {
     const auto later = static_cast<int64_t>(task.later.size());
     const at::Tensor by_ode = curve.narrow(1, seen, later);
     const at::Tensor by_rnn = rnn.extrapolate(task.seen_test, task.later);
-    result.metrics = {
-        {"rmse_latent_ode", rms(by_ode - task.later_test)},
-        {"rmse_rnn", rms(by_rnn - task.later_test)},
-        {"rmse_reconstruction", rms(curve.narrow(1, 0, seen) - task.seen_clean)},
-        {"elbo", -bound.back()}};
+    result.metrics = {{"rmse_latent_ode", rms(by_ode - task.later_test)},
+                      {"rmse_rnn", rms(by_rnn - task.later_test)},
+                      {"rmse_reconstruction", rms(curve.narrow(1, 0, seen) - task.seen_clean)},
+                      {"elbo", -bound.back()}};
     std::vector<double> iterations;
     for (size_t i = 0; i < bound.size(); ++i) iterations.push_back(static_cast<double>(i));
     result.series = {by_time("extrapolation error, latent ODE", task, by_ode),
@@ -131,7 +131,8 @@ class LatentOdeProbe final : public Probe {
     for (int64_t i = 0; i < iterations; ++i) {
       // The last third of the steps becomes small.
       const double left = static_cast<double>(iterations - i) / static_cast<double>(iterations);
-      for (auto& group : optimizer.param_groups()) group.options().set_lr(o_.lr * std::min(1.0, 3 * left));
+      for (auto& group : optimizer.param_groups())
+        group.options().set_lr(o_.lr * std::min(1.0, 3 * left));
       optimizer.zero_grad();
       const at::Tensor value = loss(i);
       value.backward();
@@ -188,10 +189,12 @@ class CnfProbe final : public Probe {
     torch::optim::Adam optimizer(flow.parameters(), torch::optim::AdamOptions(o_.lr));
     std::vector<double> iteration, loss;
     for (int64_t i = 0; i < o_.iterations; ++i) {
-      const double left = static_cast<double>(o_.iterations - i) / static_cast<double>(o_.iterations);
+      const double left =
+          static_cast<double>(o_.iterations - i) / static_cast<double>(o_.iterations);
       for (auto& group : optimizer.param_groups())
         group.options().set_lr(o_.lr * std::min(1.0, 2 * left));
-      const at::Tensor x = simulate_plane(o_.data, o_.batch, random.split("train").split(static_cast<uint64_t>(i)));
+      const at::Tensor x =
+          simulate_plane(o_.data, o_.batch, random.split("train").split(static_cast<uint64_t>(i)));
       optimizer.zero_grad();
       const at::Tensor value = -flow.log_density(x).mean();
       value.backward();
@@ -204,8 +207,8 @@ class CnfProbe final : public Probe {
     const double nats = -flow.log_density(test).mean().item<double>();
     // What a single Gaussian with the data's moments would need.
     const at::Tensor centred = test - test.mean(0);
-    const double gaussian =
-        0.5 * at::logdet(centred.t().mm(centred) / 2000.0).item<double>() + 1 + std::log(2 * std::numbers::pi);
+    const double gaussian = 0.5 * at::logdet(centred.t().mm(centred) / 2000.0).item<double>() + 1 +
+                            std::log(2 * std::numbers::pi);
     const auto [z, change] = flow.transport(test, o_.end, 0);
     const auto [back, unused] = flow.transport(z, 0, o_.end);
     ProbeResult result;

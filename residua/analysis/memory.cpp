@@ -107,8 +107,8 @@ class ScalingProbe final : public Probe {
     model.to(at::MemoryFormat::ChannelsLast);
     model.use_memory(memory);
     torch::manual_seed(random.split("images").state());
-    const at::Tensor x = torch::randn({o_.batch, 3, o_.image, o_.image})
-                             .contiguous(at::MemoryFormat::ChannelsLast);
+    const at::Tensor x =
+        torch::randn({o_.batch, 3, o_.image, o_.image}).contiguous(at::MemoryFormat::ChannelsLast);
     const auto loss = [&] {
       model.zero_grad();
       return model.forward(x).square().mean();
@@ -145,8 +145,7 @@ class ScalingProbe final : public Probe {
       result.metrics.emplace_back("peak_mb_" + name, m.peak.back() / 1e6);
       result.metrics.emplace_back("peak_ratio_" + name, m.peak.back() / none.peak.back());
       result.metrics.emplace_back("time_ratio_" + name, m.seconds.back() / none.seconds.back());
-      if (x.size() > 1)
-        result.metrics.emplace_back("exponent_" + name, log_log_slope(x, m.peak));
+      if (x.size() > 1) result.metrics.emplace_back("exponent_" + name, log_log_slope(x, m.peak));
       result.series.push_back({.name = "peak, " + name,
                                .x_label = label,
                                .y_label = "bytes",

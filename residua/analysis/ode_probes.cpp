@@ -113,9 +113,9 @@ class AdjointProbe final : public Probe {
       for (const int adjoint : {0, 1}) {
         const auto loss = [&] {
           for (at::Tensor& p : parameters) p.mutable_grad().reset();
-          return (adjoint ? odeint_adjoint(field, y0, times, parameters,
-                                           {.forward = o, .backward = o})
-                          : odeint(field, y0, {0, 1}, o))
+          return (adjoint
+                      ? odeint_adjoint(field, y0, times, parameters, {.forward = o, .backward = o})
+                      : odeint(field, y0, {0, 1}, o))
               .back()
               .square()
               .sum();
@@ -213,10 +213,10 @@ class SplittingProbe final : public Probe {
       predicted.push_back(h * h * leading);
     }
     ProbeResult result;
-    result.metrics = {{"slope", log_log_slope({hs.end() - 3, hs.end()},
-                                              {errors.end() - 3, errors.end()})},
-                      {"disjoint", difference(o_.scale, true)},
-                      {"predicted_ratio", errors.back() / predicted.back()}};
+    result.metrics = {
+        {"slope", log_log_slope({hs.end() - 3, hs.end()}, {errors.end() - 3, errors.end()})},
+        {"disjoint", difference(o_.scale, true)},
+        {"predicted_ratio", errors.back() / predicted.back()}};
     result.series = {{.name = "sequential against parallel",
                       .x_label = "scale of the branches",
                       .y_label = "difference after a layer",

@@ -8,7 +8,8 @@ namespace residua {
 
 double log_log_slope(const std::vector<double>& x, const std::vector<double>& y) {
   if (x.size() < 2 || x.size() != y.size())
-    throw Error(ErrorKind::invalid_argument, {.where = "slope", .rule = "needs two points or more"});
+    throw Error(ErrorKind::invalid_argument,
+                {.where = "slope", .rule = "needs two points or more"});
   const auto n = static_cast<double>(x.size());
   double sx = 0, sy = 0, sxx = 0, sxy = 0;
   for (size_t i = 0; i < x.size(); ++i) {

@@ -50,8 +50,7 @@ class GradientLedger {
     return found == entries_.end() ? at::Tensor() : found->second.gradient;
   }
   void set(const at::Tensor& leaf, at::Tensor gradient) {
-    if (gradient.defined())
-      entries_[leaf.unsafeGetTensorImpl()] = {leaf, std::move(gradient)};
+    if (gradient.defined()) entries_[leaf.unsafeGetTensorImpl()] = {leaf, std::move(gradient)};
   }
   // Hands all over to the parameters, as a backward of its own.
   void flush() {
@@ -76,7 +75,7 @@ struct SegmentRecord : torch::CustomClassHolder {
   PlanSegment segment;
   ChainStep step;
   std::shared_ptr<GradientLedger> ledger;
-  bool first = false;          // of the pass: its backward is the last one
+  bool first = false;  // of the pass: its backward is the last one
   bool keep_products = false;
 
   StateShape before, after;
@@ -125,8 +124,8 @@ class RunAgain : public torch::autograd::Function<RunAgain> {
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list gradients) {
-    const auto record = c10::static_intrusive_pointer_cast<SegmentRecord>(
-        ctx->saved_data["record"].toCapsule());
+    const auto record =
+        c10::static_intrusive_pointer_cast<SegmentRecord>(ctx->saved_data["record"].toCapsule());
     variable_list inputs;
     for (const at::Tensor& t : ctx->get_saved_variables())
       inputs.push_back(t.detach().requires_grad_(t.requires_grad()));

@@ -20,7 +20,7 @@ struct Prefix {
   double again = 0;
   int64_t last_begin = 0;  // its last segment
   bool last_kept = false;
-  size_t before = 0;       // index among the prefixes at last_begin
+  size_t before = 0;  // index among the prefixes at last_begin
 };
 
 using Front = std::vector<Prefix>;  // of what is not dominated, by rising bytes and falling work
@@ -93,8 +93,8 @@ MemoryPlan budget_plan(const ChainSizes& sizes, int64_t bytes) {
                 {.where = "memory.mb",
                  .rule = "no plan of one level needs so little",
                  .expected = fmt::format(
-                     "at least {:.3f}", std::ceil(static_cast<double>(smallest_peak(sizes)) / kMb *
-                                                  1000) / 1000),
+                     "at least {:.3f}",
+                     std::ceil(static_cast<double>(smallest_peak(sizes)) / kMb * 1000) / 1000),
                  .received = fmt::format("{:.3f}", static_cast<double>(bytes) / kMb),
                  .hint = "memory=recursive needs less still"});
   }

@@ -42,8 +42,8 @@ void split_segment(PlanSegment& s, int64_t keep) {
   if (s.size() <= 1) return;
   const int64_t parts = std::min(keep + 1, s.size());
   for (int64_t p = 0; p < parts; ++p) {
-    s.parts.push_back({.begin = s.begin + p * s.size() / parts,
-                       .end = s.begin + (p + 1) * s.size() / parts});
+    s.parts.push_back(
+        {.begin = s.begin + p * s.size() / parts, .end = s.begin + (p + 1) * s.size() / parts});
     split_segment(s.parts.back(), keep);
   }
 }
@@ -79,9 +79,8 @@ int64_t planned_peak(const MemoryPlan& plan, const ChainSizes& sizes) {
       continue;
     }
     // What is run again finds its products there already.
-    const int64_t reused = plan.keep_products ? stored - before -
-                                                    sizes.state[static_cast<size_t>(s.begin)]
-                                              : 0;
+    const int64_t reused =
+        plan.keep_products ? stored - before - sizes.state[static_cast<size_t>(s.begin)] : 0;
     peak = std::max(peak, stored + peak_again(s, sizes) - reused);
   }
   return peak;
@@ -96,7 +95,8 @@ std::vector<int64_t> planned_runs(const MemoryPlan& plan, int64_t sites) {
 double planned_again(const MemoryPlan& plan, const ChainSizes& sizes) {
   const std::vector<int64_t> runs = planned_runs(plan, sizes.size());
   double again = 0;
-  for (size_t i = 0; i < runs.size(); ++i) again += static_cast<double>(runs[i] - 1) * sizes.work[i];
+  for (size_t i = 0; i < runs.size(); ++i)
+    again += static_cast<double>(runs[i] - 1) * sizes.work[i];
   return again;
 }
 

@@ -113,7 +113,8 @@ Registry<MemoryPlanner>& memory_planners() {
         {"recursive", "segments of segments: log(n) memory, n log(n) work", paper}, {},
         [](const RecursivePlanOptions& o) { return std::make_shared<RecursivePlanner>(o.keep); });
     r.add<PlanOptions>(
-        {"selective", "keep products of convolutions and linear layers, redo the cheap rest", paper},
+        {"selective", "keep products of convolutions and linear layers, redo the cheap rest",
+         paper},
         {}, [](const PlanOptions&) { return std::make_shared<SelectivePlanner>(); });
     return r;
   }();

@@ -61,12 +61,12 @@ class AdamsStepper final : public OdeStepper {
       y1 = better;
       if (stands) return y1;
     }
-    throw Error(ErrorKind::limit,
-                {.where = "ode",
-                 .rule = fmt::format("the corrector of adams_moulton does not settle at t = {:.6g}",
-                                     p_.t),
-                 .expected = fmt::format("at most {} corrections", kMostCorrections),
-                 .hint = "shorten ode.step"});
+    throw Error(
+        ErrorKind::limit,
+        {.where = "ode",
+         .rule = fmt::format("the corrector of adams_moulton does not settle at t = {:.6g}", p_.t),
+         .expected = fmt::format("at most {} corrections", kMostCorrections),
+         .hint = "shorten ode.step"});
   }
 
   double change(const at::Tensor& a, const at::Tensor& b) const {

@@ -34,7 +34,8 @@ class AdaptiveStepper final : public OdeStepper {
     while (true) {
       p_.count_step();
       const double rest = std::abs(limit - p_.t), length = std::min(length_, rest);
-      if (length < rest && length < 16 * std::numeric_limits<double>::epsilon() *
+      if (length < rest &&
+          length < 16 * std::numeric_limits<double>::epsilon() *
                        std::max(std::abs(p_.t), std::numeric_limits<double>::min()))
         too_short();
       OdeStep step{.t0 = p_.t,
@@ -93,23 +94,22 @@ class AdaptiveStepper final : public OdeStepper {
     const at::Tensor there = p_.field(p_.t + direction * h0, p_.y + slope_ * (direction * h0));
     const double d2 = p_.norm((there - slope_) / scale) / h0;
     const double largest = std::max(d1, d2);
-    const double h1 = largest <= 1e-15
-                          ? std::max(1e-6, h0 * 1e-3)
-                          : std::pow(0.01 / largest, 1.0 / (tableau_.error_order + 1));
+    const double h1 = largest <= 1e-15 ? std::max(1e-6, h0 * 1e-3)
+                                       : std::pow(0.01 / largest, 1.0 / (tableau_.error_order + 1));
     return std::min({100 * h0, h1, longest});
   }
 
   [[noreturn]] void too_short() const {
-    const bool finite = at::isfinite(p_.y).all().item<bool>() &&
-                        at::isfinite(slope_).all().item<bool>();
-    throw Error(ErrorKind::limit,
-                {.where = "ode",
-                 .rule = fmt::format("steps of {} become too short at t = {:.6g}", tableau_.name,
-                                     p_.t),
-                 .received = finite ? "a field that is not finite nearby, or tolerances below "
-                                      "rounding"
-                                    : "a state that is not finite",
-                 .hint = "larger tolerances, or double precision"});
+    const bool finite =
+        at::isfinite(p_.y).all().item<bool>() && at::isfinite(slope_).all().item<bool>();
+    throw Error(
+        ErrorKind::limit,
+        {.where = "ode",
+         .rule = fmt::format("steps of {} become too short at t = {:.6g}", tableau_.name, p_.t),
+         .received = finite ? "a field that is not finite nearby, or tolerances below "
+                              "rounding"
+                            : "a state that is not finite",
+         .hint = "larger tolerances, or double precision"});
   }
 
   OdeProblem p_;

@@ -4,6 +4,7 @@
 #include <torch/torch.h>
 
 #include "residua/core/error.h"
+#include "residua/nn/recompute.h"
 
 namespace residua {
 
@@ -36,9 +37,7 @@ class AugmentedState {
   }
   at::Tensor y(const at::Tensor& s) const { return s.narrow(0, 0, size_).view(shape_); }
   at::Tensor a(const at::Tensor& s) const { return s.narrow(0, size_, size_).view(shape_); }
-  at::Tensor g(const at::Tensor& s) const {
-    return s.narrow(0, 2 * size_, s.numel() - 2 * size_);
-  }
+  at::Tensor g(const at::Tensor& s) const { return s.narrow(0, 2 * size_, s.numel() - 2 * size_); }
   at::Tensor no_gradient(const at::TensorOptions& options) const {
     int64_t count = 0;
     for (const at::Tensor& p : parameters_) count += p.numel();
@@ -67,9 +66,8 @@ class AugmentedState {
     const at::NoGradGuard no_grad;
     variable_list parts{f.detach().reshape(-1)};
     for (size_t i = 0; i < inputs.size(); ++i)
-      parts.push_back(products[i].defined()
-                          ? products[i].to(s.scalar_type()).reshape(-1).neg()
-                          : at::zeros({inputs[i].numel()}, s.options()));
+      parts.push_back(products[i].defined() ? products[i].to(s.scalar_type()).reshape(-1).neg()
+                                            : at::zeros({inputs[i].numel()}, s.options()));
     return at::cat(parts);
   }
 
@@ -95,7 +93,8 @@ class OdeAdjoint : public torch::autograd::Function<OdeAdjoint> {
                                at::TensorList,  // the parameters, for their edges alone
                                const c10::intrusive_ptr<AdjointCall>& call) {
     OdeStats stats;
-    variable_list y = odeint(call->field, y0.detach(), doubles_of(times), call->options.forward, &stats);
+    variable_list y =
+        odeint(call->field, y0.detach(), doubles_of(times), call->options.forward, &stats);
     if (call->options.stats) call->options.stats->forward = stats;
     y.front() = y0.clone();
     variable_list saved = y;
@@ -107,13 +106,14 @@ class OdeAdjoint : public torch::autograd::Function<OdeAdjoint> {
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list gradients) {
-    const auto call = c10::static_intrusive_pointer_cast<AdjointCall>(
-        ctx->saved_data["call"].toCapsule());
+    const auto call =
+        c10::static_intrusive_pointer_cast<AdjointCall>(ctx->saved_data["call"].toCapsule());
     variable_list y = ctx->get_saved_variables();
     const at::Tensor times = y.back();
     y.pop_back();
     const std::vector<double> t = doubles_of(times);
     const at::NoGradGuard no_grad;
+    const RecomputeScope no_traces;
     const AugmentedState parts(y.front(), call->parameters);
     OdeStats stats;
     const OdeField counted = [&](double at, const at::Tensor& s) {
@@ -131,8 +131,7 @@ class OdeAdjoint : public torch::autograd::Function<OdeAdjoint> {
       }
       OdeStats once;
       const at::Tensor s = odeint(counted, parts.pack(y[i], a, g), {t[i], t[i - 1]},
-                                  call->options.backward, &once,
-                                  parts.norm(call->options.seminorm))
+                                  call->options.backward, &once, parts.norm(call->options.seminorm))
                                .back();
       stats.evaluations += once.evaluations;
       stats.accepted += once.accepted;
@@ -144,7 +143,8 @@ class OdeAdjoint : public torch::autograd::Function<OdeAdjoint> {
     if (times.requires_grad() && t.size() > 1) by_time[0] = -rate(0, a);
     if (gradients[0].defined()) a = a + gradients[0];
     if (call->options.stats) call->options.stats->backward = stats;
-    variable_list out{a, times.requires_grad() ? at::stack(by_time).to(times.options()) : at::Tensor()};
+    variable_list out{
+        a, times.requires_grad() ? at::stack(by_time).to(times.options()) : at::Tensor()};
     for (at::Tensor& part : parts.split(g)) out.push_back(std::move(part));
     out.emplace_back();  // of the call
     return out;

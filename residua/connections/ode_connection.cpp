@@ -53,9 +53,9 @@ using OdeUnit = std::vector<Site>;
 
 // A run of blocks that is solved at once, or one that changes the shape.
 struct OdeGroup {
-  OdeUnit sites;           // with the branches that it runs
-  int64_t first_block = 0; // it stands for blocks first_block, ..., first_block + length - 1
-  int64_t length = 0;      // 0: changes the shape
+  OdeUnit sites;            // with the branches that it runs
+  int64_t first_block = 0;  // it stands for blocks first_block, ..., first_block + length - 1
+  int64_t length = 0;       // 0: changes the shape
 };
 
 std::vector<OdeUnit> units_of(const std::vector<Site>& sites) {
@@ -96,7 +96,8 @@ class OdeConnection final : public Connection {
   OdeConnection(const OdeConnectionOptions& options, const Carrier& carrier)
       : options_(options), groups_(groups_of(carrier.sites, options.share)) {
     if (carrier.post_activation)
-      refuse("ode", carrier, "an activation after each block is not part of an equation (order=pre)");
+      refuse("ode", carrier,
+             "an activation after each block is not part of an equation (order=pre)");
     forward_ = {.method = options_.method, .rtol = options_.rtol, .atol = options_.atol};
     forward_.step = 1.0 / static_cast<double>(options_.steps);
     const std::vector<Site> order = numbered(schedule({}));
@@ -164,8 +165,8 @@ class OdeConnection final : public Connection {
     const auto found = times_.find(group.first_block);
     at::Tensor time = found == times_.end() ? at::Tensor() : found->second;
     if (time.defined() && channels_first_) time = time.view({1, -1, 1, 1});
-    return [sites = group.sites, branch = parts.branch, state, time](double t,
-                                                                     const at::Tensor& x) mutable {
+    return [sites = group.sites, branch = parts.branch, state = State(state), time](
+               double t, const at::Tensor& x) mutable {
       const at::Tensor input = time.defined() && t != 0 ? x + time * t : x;
       at::Tensor sum;
       for (const Site& site : sites) {
@@ -213,11 +214,11 @@ class OdeConnection final : public Connection {
   OdeConnectionOptions options_;
   std::vector<OdeGroup> groups_;
   OdeOptions forward_;
-  std::map<int64_t, at::Tensor> times_;                         // by first block
-  std::map<int64_t, std::vector<at::Tensor>> parameters_of_;    // by branch
+  std::map<int64_t, at::Tensor> times_;                       // by first block
+  std::map<int64_t, std::vector<at::Tensor>> parameters_of_;  // by branch
   bool channels_first_ = false;
   int64_t forward_evaluations_ = 0;
-  std::vector<std::shared_ptr<AdjointStats>> stats_;            // by group
+  std::vector<std::shared_ptr<AdjointStats>> stats_;  // by group
 };
 
 }  // namespace

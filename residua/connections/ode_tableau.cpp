@@ -32,8 +32,8 @@ const Tableau& rk4_38_tableau() {
 }
 
 const Tableau& dopri5_tableau() {
-  static const std::vector<double> fifth = {
-      35. / 384, 0, 500. / 1113, 125. / 192, -2187. / 6784, 11. / 84, 0};
+  static const std::vector<double> fifth = {35. / 384, 0, 500. / 1113, 125. / 192, -2187. / 6784,
+                                            11. / 84,  0};
   static const Tableau t{
       .name = "dopri5",
       .order = 5,

@@ -32,7 +32,7 @@ std::vector<int64_t> join_in_place(const BufferProblem& p, const std::vector<Liv
     if (!op.in_place || op.reads.empty() || op.writes.empty()) continue;
     const auto from = static_cast<size_t>(op.reads.front()),
                to = static_cast<size_t>(op.writes.front());
-    const bool given = ranges[from].first < 0, read_later = ranges[from].last > i;
+    const bool given = ranges[from].first<0, read_later = ranges[from].last> i;
     if (!given && !read_later && p.bytes[from] == p.bytes[to]) buffer[to] = buffer[from];
   }
   return buffer;

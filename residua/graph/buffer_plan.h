@@ -13,23 +13,21 @@ namespace residua {
 
 struct BufferOperation {
   std::vector<int64_t> reads = {}, writes = {};  // values
-  bool in_place = false;  // may write its first output over its first input
+  bool in_place = false;                         // may write its first output over its first input
 };
 
 struct BufferProblem {
-  std::vector<int64_t> bytes = {};              // of each value
+  std::vector<int64_t> bytes = {};               // of each value
   std::vector<BufferOperation> operations = {};  // in the order of execution
-  std::vector<int64_t> given = {};              // values that are there at the beginning
-  std::vector<int64_t> wanted = {};             // values that are there at the end
+  std::vector<int64_t> given = {};               // values that are there at the beginning
+  std::vector<int64_t> wanted = {};              // values that are there at the end
 };
 
 // Operations from the one that writes a value to the last that reads it; given values begin at -1,
 // wanted ones end at the number of operations. A value that nothing writes has last < first.
 struct LiveRange {
   int64_t first = 0, last = -1;
-  bool overlaps(const LiveRange& other) const {
-    return first <= other.last && other.first <= last;
-  }
+  bool overlaps(const LiveRange& other) const { return first <= other.last && other.first <= last; }
 };
 
 // Throws ErrorKind::invalid_argument for a value out of range, written twice, or read before it is
@@ -41,8 +39,9 @@ std::vector<LiveRange> live_ranges(const BufferProblem& problem);
 int64_t most_live_bytes(const BufferProblem& problem);
 
 struct BufferOptions {
-  bool in_place = true;  // operations that may write over their input do, where it is not read later
-  bool share = true;     // values that do not live at the same time may lie at the same place
+  bool in_place =
+      true;           // operations that may write over their input do, where it is not read later
+  bool share = true;  // values that do not live at the same time may lie at the same place
   int64_t alignment = 1;
 };
 

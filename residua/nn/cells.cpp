@@ -54,8 +54,7 @@ LstmCell::LstmCell(int64_t in, int64_t hidden, const Random& random)
 std::pair<at::Tensor, at::Tensor> LstmCell::forward(const at::Tensor& x, const at::Tensor& h,
                                                     const at::Tensor& c) const {
   const std::vector<at::Tensor> gates = (from_input(x) + from_hidden(h)).chunk(4, 1);
-  const at::Tensor next =
-      gates[1].sigmoid() * c + gates[0].sigmoid() * gates[2].tanh();
+  const at::Tensor next = gates[1].sigmoid() * c + gates[0].sigmoid() * gates[2].tanh();
   return {gates[3].sigmoid() * next.tanh(), next};
 }
 

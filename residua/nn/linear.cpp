@@ -29,9 +29,9 @@ Linear::Linear(int64_t in, int64_t out, const LinearOptions& options, const Rand
 }
 
 at::Tensor Linear::forward(const at::Tensor& x) const {
-  at::Tensor y = product(
-      [&] { return at::linear(x, weight, bias); },
-      [&](const at::Tensor& kept) { return linear_again(kept, x, weight, bias); });
+  at::Tensor y =
+      product([&] { return at::linear(x, weight, bias); },
+              [&](const at::Tensor& kept) { return linear_again(kept, x, weight, bias); });
   observe(*this, x, y);
   return y;
 }

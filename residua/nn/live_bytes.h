@@ -7,8 +7,8 @@
 namespace residua {
 
 // Counts the CPU memory of tensors that this thread allocates from now on, backward included, as
-// long as the object lives. Memory from before is not counted, nor is its release. Meters nest; they
-// must end in the opposite order.
+// long as the object lives. Memory from before is not counted, nor is its release. Meters nest;
+// they must end in the opposite order.
 class LiveBytes {
  public:
   LiveBytes();

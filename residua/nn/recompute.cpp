@@ -23,8 +23,7 @@ class ConvAgain : public torch::autograd::Function<ConvAgain> {
                             const ConvShape& s) {
     ctx->save_for_backward({x, weight});
     ctx->saved_data["bias"] = bias.has_value();
-    ctx->saved_data["shape"] =
-        c10::List<int64_t>({s.stride, s.padding, s.dilation, s.groups});
+    ctx->saved_data["shape"] = c10::List<int64_t>({s.stride, s.padding, s.dilation, s.groups});
     return output.detach();
   }
 
@@ -58,8 +57,7 @@ class LinearAgain : public torch::autograd::Function<LinearAgain> {
     const at::Tensor rows = x.reshape({-1, weight.size(1)});
     const bool bias = ctx->saved_data["bias"].toBool();
     return {at::Tensor(), x.requires_grad() ? g.mm(weight).view(x.sizes()) : at::Tensor(),
-            weight.requires_grad() ? g.t().mm(rows) : at::Tensor(),
-            bias ? g.sum(0) : at::Tensor()};
+            weight.requires_grad() ? g.t().mm(rows) : at::Tensor(), bias ? g.sum(0) : at::Tensor()};
   }
 };
 

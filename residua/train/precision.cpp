@@ -20,8 +20,7 @@ void check_amp(Amp amp, const at::Device& device) {
         {.where = "amp", .rule = "fp16 needs a CUDA device", .hint = "on the CPU use amp=bf16"});
 }
 
-AutocastScope::AutocastScope(Amp amp, const at::Device& device)
-    : amp_(amp) {
+AutocastScope::AutocastScope(Amp amp, const at::Device& device) : amp_(amp) {
   const bool cuda = device.is_cuda();
   if (amp_ == Amp::off) return;
   before_ = AutocastState::present();

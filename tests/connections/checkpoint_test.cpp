@@ -18,10 +18,15 @@ namespace residua {
 namespace {
 
 const std::vector<Component>& all_plans() {
-  static const std::vector<Component> plans = {
-      "sqrt",   {"sqrt", {{"segment", 1}}}, {"sqrt", {{"segment", 100}}},
-      "greedy", "recursive",                {"recursive", {{"keep", 2}}},
-      "budget", "selective",                "none"};
+  static const std::vector<Component> plans = {"sqrt",
+                                               {"sqrt", {{"segment", 1}}},
+                                               {"sqrt", {{"segment", 100}}},
+                                               "greedy",
+                                               "recursive",
+                                               {"recursive", {{"keep", 2}}},
+                                               "budget",
+                                               "selective",
+                                               "none"};
   return plans;
 }
 
@@ -30,8 +35,8 @@ std::shared_ptr<StreamMemory> memory_of(const Component& plan) {
 }
 
 struct Trained {
-  NamedTensors state;                  // after some steps
-  std::vector<at::Tensor> gradients;   // of the first step
+  NamedTensors state;                 // after some steps
+  std::vector<at::Tensor> gradients;  // of the first step
 };
 
 struct Setting {
@@ -104,9 +109,8 @@ TEST(Checkpoint, ResNetTrainsToTheSameBits) {
 }
 
 TEST(Checkpoint, KeepsTheAutocastMode) {
-  const Setting setting{.model = {"resnet_cifar", {{"n", 2}, {"width", 4}}},
-                        .channels_last = true,
-                        .bf16 = true};
+  const Setting setting{
+      .model = {"resnet_cifar", {{"n", 2}, {"width", 4}}}, .channels_last = true, .bf16 = true};
   expect_all_plans_same(setting);
   Setting full = setting;
   full.bf16 = false;
@@ -152,12 +156,11 @@ TEST(Checkpoint, LstmWithDropoutHasTheSameGradientsToTheBit) {
 TEST(Checkpoint, BackwardTwiceGivesTwiceTheGradient) {
   LstmCell cell(3, 3, Random(1));
   const at::Tensor x = torch::randn({6, 2, 3});
-  const State end = run_planned(uniform_plan(6, 2), {.streams = {x[0], x[1]}},
-                                [&cell, x](int64_t t, State s) {
-                                  const auto [h, c] =
-                                      cell.forward(x[t], s.streams[0], s.streams[1]);
-                                  return State{.streams = {h, c}};
-                                });
+  const State end =
+      run_planned(uniform_plan(6, 2), {.streams = {x[0], x[1]}}, [&cell, x](int64_t t, State s) {
+        const auto [h, c] = cell.forward(x[t], s.streams[0], s.streams[1]);
+        return State{.streams = {h, c}};
+      });
   const at::Tensor loss = end.x().sum();
   loss.backward({}, /*retain_graph=*/true);
   const at::Tensor once = cell.weight_hh.grad().clone();
@@ -172,9 +175,8 @@ TEST(Checkpoint, RunsEachSiteAsOftenAsPlanned) {
     model->use_memory(memory_of(plan));
     model->forward(torch::randn({2, 1, 8, 8}));  // measures, where the plan wants it
     std::map<const torch::nn::Module*, int64_t> runs;
-    const ForwardObserver observer([&](const auto& layer, const auto&, const auto&) {
-      ++runs[&layer];
-    });
+    const ForwardObserver observer(
+        [&](const auto& layer, const auto&, const auto&) { ++runs[&layer]; });
     model->forward(torch::randn({2, 1, 8, 8})).sum().backward();
     const std::vector<int64_t> planned = planned_runs(model->memory()->last().plan, 12);
     const auto blocks = model->named_modules();
@@ -186,8 +188,8 @@ TEST(Checkpoint, RunsEachSiteAsOftenAsPlanned) {
 }
 
 TEST(Checkpoint, LeavesPassesWithoutGradientAlone) {
-  const auto model = std::dynamic_pointer_cast<StreamModel>(
-      models().create({"mlp", {{"depth", 4}}}, Random(1)));
+  const auto model =
+      std::dynamic_pointer_cast<StreamModel>(models().create({"mlp", {{"depth", 4}}}, Random(1)));
   const at::Tensor x = torch::randn({2, 1, 8, 8});
   const at::Tensor plain = model->forward(x);
   model->use_memory(memory_of("sqrt"));

@@ -35,7 +35,8 @@ void for_each_plan(int64_t n, const std::function<void(const MemoryPlan&)>& visi
       begin = i;
     }
     for (uint64_t kept = 0; kept < (uint64_t{1} << plan.segments.size()); ++kept) {
-      for (size_t s = 0; s < plan.segments.size(); ++s) plan.segments[s].keep = (kept >> s & 1) != 0;
+      for (size_t s = 0; s < plan.segments.size(); ++s)
+        plan.segments[s].keep = (kept >> s & 1) != 0;
       visit(plan);
     }
   }

@@ -48,8 +48,7 @@ TEST(OdeConnection, GroupsOfBlocksShareWeights) {
   EXPECT_EQ(tied->blocks().size(), 2u);
   at::Tensor x = torch::randn({5, 8}, at::kDouble);
   const at::Tensor y = tied->run_blocks(x);
-  for (int i = 0; i < 6; ++i)
-    x = x + tied->blocks()[i < 4 ? 0 : 1]->forward(x);
+  for (int i = 0; i < 6; ++i) x = x + tied->blocks()[i < 4 ? 0 : 1]->forward(x);
   EXPECT_LT((x - y).abs().max().item<double>(), 1e-12);
 }
 
@@ -91,7 +90,8 @@ TEST(OdeConnection, AdjointGradientEqualsBackpropagation) {
 }
 
 TEST(OdeConnection, ReportsEvaluations) {
-  const auto net = mlp_with(ode({{"share", 6}, {"method", "rk4"}, {"steps", 2}, {"adjoint", true}}));
+  const auto net =
+      mlp_with(ode({{"share", 6}, {"method", "rk4"}, {"steps", 2}, {"adjoint", true}}));
   net->run_blocks(torch::randn({5, 8}, at::kDouble)).sum().backward();
   const Extras extras = net->extras({});
   ASSERT_EQ(extras.values.size(), 2u);
@@ -100,19 +100,17 @@ TEST(OdeConnection, ReportsEvaluations) {
 }
 
 TEST(OdeConnection, StagesOfAResNetAreSolvedOneByOne) {
-  const ResNetCifarOptions options{
-      .n = 3,
-      .width = 4,
-      .order = BlockOrder::pre,
-      .connection = {"ode", {{"share", 2}, {"method", "midpoint"}}}};
+  const ResNetCifarOptions options{.n = 3,
+                                   .width = 4,
+                                   .order = BlockOrder::pre,
+                                   .connection = {"ode", {{"share", 2}, {"method", "midpoint"}}}};
   ResNetCifar net(options, Random(1));
   // Of the first stage blocks 0 (for two) and 1; of the others the one that changes the shape and
   // one for the two that follow.
   for (const auto& stage : net.stages()) EXPECT_EQ(stage->blocks().size(), 2u);
   const at::Tensor y = net.forward(torch::randn({4, 3, 8, 8}));
   y.sum().backward();
-  for (const auto& p : net.named_parameters())
-    EXPECT_TRUE(p.value().grad().defined()) << p.key();
+  for (const auto& p : net.named_parameters()) EXPECT_TRUE(p.value().grad().defined()) << p.key();
   EXPECT_EQ(net.features(torch::randn({4, 3, 8, 8})).size(), 3u);
 }
 

@@ -19,9 +19,9 @@ at::Tensor vector_of(std::vector<double> values) { return torch::tensor(values, 
 
 const std::vector<OdeMethod>& all_methods() {
   static const std::vector<OdeMethod> methods = {
-      OdeMethod::euler,         OdeMethod::midpoint, OdeMethod::rk4,
-      OdeMethod::rk4_38,        OdeMethod::adams,    OdeMethod::adams_moulton,
-      OdeMethod::dopri5,        OdeMethod::bosh3,    OdeMethod::adaptive_heun};
+      OdeMethod::euler,  OdeMethod::midpoint, OdeMethod::rk4,
+      OdeMethod::rk4_38, OdeMethod::adams,    OdeMethod::adams_moulton,
+      OdeMethod::dopri5, OdeMethod::bosh3,    OdeMethod::adaptive_heun};
   return methods;
 }
 
@@ -35,16 +35,18 @@ TEST(Ode, AdaptiveMethodsReachClosedForms) {
     if (!is_adaptive(method)) continue;
     const OdeOptions o{.method = method, .rtol = 1e-8, .atol = 1e-10};
     SCOPED_TRACE(name_of(method));
-    const auto growth = odeint([](double, const at::Tensor& y) { return 0.7 * y; },
-                               vector_of({1, -2}), {0, 2}, o);
+    const auto growth =
+        odeint([](double, const at::Tensor& y) { return 0.7 * y; }, vector_of({1, -2}), {0, 2}, o);
     EXPECT_TRUE(torch::allclose(growth[1], vector_of({1, -2}) * std::exp(1.4), 1e-6, 0));
     const auto linear = odeint([&](double, const at::Tensor& y) { return a.mv(y); },
                                vector_of({1, 2}), {0, 1.5}, o);
-    EXPECT_TRUE(torch::allclose(linear[1], torch::matrix_exp(1.5 * a).mv(vector_of({1, 2})), 1e-6,
-                                1e-7));
-    const auto swing =
-        odeint([](double, const at::Tensor& y) { return at::stack({y[1], -y[0]}); },
-               vector_of({1, 0}), {0, 1, 2, 3}, o);
+    EXPECT_TRUE(
+        torch::allclose(linear[1], torch::matrix_exp(1.5 * a).mv(vector_of({1, 2})), 1e-6, 1e-7));
+    const auto swing = odeint(
+        [](double, const at::Tensor& y) {
+          return at::stack({y[1], -y[0]});
+        },
+        vector_of({1, 0}), {0, 1, 2, 3}, o);
     for (int i = 0; i < 4; ++i)
       EXPECT_TRUE(torch::allclose(swing[static_cast<size_t>(i)],
                                   vector_of({std::cos(i), -std::sin(i)}), 1e-6, 1e-6));
@@ -120,9 +122,8 @@ TEST(Ode, Dopri5AgreesWithScipy) {
     text >> problem >> rtol >> atol >> end >> steps >> evaluations >> y0 >> y1;
     SCOPED_TRACE(line);
     OdeStats stats;
-    const auto y = odeint(
-        [&](double t, const at::Tensor& s) { return scipy_field(problem, t, s); },
-        scipy_start(problem), {0, end}, {.rtol = rtol, .atol = atol}, &stats);
+    const auto y = odeint([&](double t, const at::Tensor& s) { return scipy_field(problem, t, s); },
+                          scipy_start(problem), {0, end}, {.rtol = rtol, .atol = atol}, &stats);
     // Both stay within a few times their tolerance of the truth.
     const double allowed = rtol > 1e-6 ? 100 * rtol : 1e-5;
     EXPECT_TRUE(torch::allclose(y[1], vector_of({y0, y1}), allowed, allowed)) << y[1];
@@ -175,10 +176,16 @@ TEST(Ode, CountsEvaluations) {
         },
         vector_of({1}), {0, 1}, {.method = method, .step = 0.1}, &stats);
     EXPECT_EQ(stats.evaluations, calls) << name_of(method);
-    if (method == OdeMethod::euler) EXPECT_EQ(calls, 10);
-    if (method == OdeMethod::rk4) EXPECT_EQ(calls, 40);
+    if (method == OdeMethod::euler) {
+      EXPECT_EQ(calls, 10);
+    }
+    if (method == OdeMethod::rk4) {
+      EXPECT_EQ(calls, 40);
+    }
     // Two for the first slope and step; then six a step, of which the first is known.
-    if (method == OdeMethod::dopri5) EXPECT_EQ(calls, 2 + 6 * (stats.accepted + stats.rejected));
+    if (method == OdeMethod::dopri5) {
+      EXPECT_EQ(calls, 2 + 6 * (stats.accepted + stats.rejected));
+    }
   }
 }
 

@@ -34,7 +34,8 @@ BufferProblem random_graph(Random random) {
   return p;
 }
 
-// Fills memory as the operations run, and looks whether every value is still itself when it is read.
+// Fills memory as the operations run, and looks whether every value is still itself when it is
+// read.
 bool survives(const BufferProblem& p, const BufferPlan& plan) {
   std::vector<int64_t> memory(static_cast<size_t>(plan.bytes), -1);
   const auto write = [&](int64_t v) {
@@ -54,8 +55,8 @@ bool survives(const BufferProblem& p, const BufferPlan& plan) {
       write(v);
       // Only an operation in place may destroy what it reads.
       for (size_t r = 0; r < op.reads.size(); ++r) {
-        const bool joined = plan.buffer[static_cast<size_t>(v)] ==
-                            plan.buffer[static_cast<size_t>(op.reads[r])];
+        const bool joined =
+            plan.buffer[static_cast<size_t>(v)] == plan.buffer[static_cast<size_t>(op.reads[r])];
         if (!joined && !intact(op.reads[r])) return false;
         if (joined && !op.in_place) return false;
       }
@@ -72,7 +73,9 @@ TEST(BufferPlan, KeepsLivingValuesApart) {
       for (const bool share : {false, true}) {
         const BufferPlan plan = plan_buffers(p, {.in_place = in_place, .share = share});
         EXPECT_TRUE(survives(p, plan)) << seed;
-        if (!in_place) EXPECT_GE(plan.bytes, bound);
+        if (!in_place) {
+          EXPECT_GE(plan.bytes, bound);
+        }
       }
     }
   }

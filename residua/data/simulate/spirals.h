@@ -10,11 +10,11 @@ namespace residua {
 
 struct SpiralOptions {
   int64_t spirals = 100;
-  int64_t points = 1000;   // of the whole curve, over equal times
-  int64_t samples = 100;   // consecutive points of each spiral, from a random start
-  double turns = 3;        // of the whole curve
-  double a = 0, b = 0.3;   // radius a + b * angle, or a + 50 b / angle of those that turn inwards
-  double noise = 0.3;      // standard deviation of what is added to the samples
+  int64_t points = 1000;  // of the whole curve, over equal times
+  int64_t samples = 100;  // consecutive points of each spiral, from a random start
+  double turns = 3;       // of the whole curve
+  double a = 0, b = 0.3;  // radius a + b * angle, or a + 50 b / angle of those that turn inwards
+  double noise = 0.3;     // standard deviation of what is added to the samples
 };
 
 struct Spirals {

@@ -17,12 +17,12 @@ PlanarField::PlanarField(const CnfOptions& o, const Random& random)
 
 PlanarField::Value PlanarField::forward(double t, const at::Tensor& z) const {
   const at::Tensor time = at::full({1, 1}, t, z.options().requires_grad(false));
-  const at::Tensor p =
-      fc3_->forward(fc2_->forward(fc1_->forward(time).tanh()).tanh()).squeeze(0);
+  const at::Tensor p = fc3_->forward(fc2_->forward(fc1_->forward(time).tanh()).tanh()).squeeze(0);
   const int64_t block = width_ * dimension_;
   const at::Tensor w = p.narrow(0, 0, block).view({width_, dimension_});
   const at::Tensor b = p.narrow(0, 2 * block, width_);
-  const at::Tensor s = p.narrow(0, 2 * block + width_, width_).sigmoid() / static_cast<double>(width_);
+  const at::Tensor s =
+      p.narrow(0, 2 * block + width_, width_).sigmoid() / static_cast<double>(width_);
   const at::Tensor u = p.narrow(0, block, block).view({width_, dimension_}) * s.unsqueeze(1);
   const at::Tensor h = at::addmm(b, z, w.t()).tanh();
   // df/dz = sum_m u_m (1 - h_m^2) w_m^T

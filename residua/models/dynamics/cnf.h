@@ -18,9 +18,9 @@ namespace residua {
 
 struct CnfOptions {
   int64_t dimension = 2;
-  int64_t width = 64;          // planar functions
-  int64_t hyper_width = 32;    // of the network that gives their parameters at a time
-  double end = 1;              // the flow runs over [0, end]
+  int64_t width = 64;        // planar functions
+  int64_t hyper_width = 32;  // of the network that gives their parameters at a time
+  double end = 1;            // the flow runs over [0, end]
   OdeOptions ode = {.method = OdeMethod::dopri5, .rtol = 1e-5, .atol = 1e-5};
   bool adjoint = true;
 };

@@ -15,9 +15,8 @@ LatentOde::LatentOde(const LatentOdeOptions& options, const Random& random)
   const auto layer = [&](const char* name, int64_t in, int64_t out) {
     return register_module(name, linear(in, out, {}, random.split(name)));
   };
-  encoder_ = register_module(
-      "encoder",
-      std::make_shared<GruCell>(o.observed + 1, o.encoder_hidden, random.split("encoder")));
+  encoder_ = register_module("encoder", std::make_shared<GruCell>(o.observed + 1, o.encoder_hidden,
+                                                                  random.split("encoder")));
   to_z_ = layer("to_z", o.encoder_hidden, 2 * o.latent);
   field1_ = layer("field1", o.latent, o.hidden);
   field2_ = layer("field2", o.hidden, o.hidden);

@@ -40,8 +40,7 @@ OdeConvField::OdeConvField(int64_t width, const Random& random) : torch::nn::Mod
   const auto concat_conv = [&](const char* name) {
     const auto layer = register_module(name, std::make_shared<Module>("ConcatConv2d"));
     return layer->register_module(
-        "_layer",
-        conv2d(width + 1, width, 3, {.padding = 1, .bias = true}, random.split(name)));
+        "_layer", conv2d(width + 1, width, 3, {.padding = 1, .bias = true}, random.split(name)));
   };
   norm1_ = register_module("norm1", field_norm(width));
   conv1_ = concat_conv("conv1");
@@ -73,8 +72,7 @@ OdeNet::OdeNet(const OdeNetOptions& options, const Random& random) : options_(op
   const auto conv = [&](int64_t index, int64_t in, int64_t kernel, Conv2dOptions c) {
     c.bias = true;
     const std::string name = std::to_string(index);
-    convs_.push_back(
-        register_module(name, conv2d(in, o.width, kernel, c, random.split(name))));
+    convs_.push_back(register_module(name, conv2d(in, o.width, kernel, c, random.split(name))));
   };
   const auto norm = [&](int64_t index) {
     return register_module(std::to_string(index), field_norm(o.width));
@@ -86,21 +84,21 @@ OdeNet::OdeNet(const OdeNetOptions& options, const Random& random) : options_(op
   conv(6, o.width, 4, {.stride = 2, .padding = 1});
   int64_t next = 7;
   if (o.features == OdeNetFeatures::ode) {
-    const auto block = register_module(std::to_string(next++), std::make_shared<Module>("OdeBlock"));
+    const auto block =
+        register_module(std::to_string(next++), std::make_shared<Module>("OdeBlock"));
     field_ = block->register_module(
         "odefunc", std::make_shared<OdeConvField>(o.width, random.split("odefunc")));
   } else {
     for (int64_t i = 0; i < o.blocks; ++i) {
       const std::string name = std::to_string(next++);
-      blocks_.push_back(register_module(
-          name, std::make_shared<GroupNormBlock>(o.width, random.split(name))));
+      blocks_.push_back(
+          register_module(name, std::make_shared<GroupNormBlock>(o.width, random.split(name))));
     }
   }
   const int64_t last = next - 1;
   last_norm_ = norm(next);
   const std::string classifier = std::to_string(next + 4);
-  linear_ = register_module(classifier,
-                            linear(o.width, o.num_classes, {}, random.split("linear")));
+  linear_ = register_module(classifier, linear(o.width, o.num_classes, {}, random.split("linear")));
   info_ = {.num_classes = o.num_classes,
            .in_channels = o.in_channels,
            .input_height = 28,
