@@ -22,6 +22,13 @@ std::vector<at::Tensor> State::flatten() const {
   return tensors;
 }
 
+void State::wait(const std::string& name) {
+  const auto arrival = arrivals.find(name);
+  if (arrival == arrivals.end()) return;
+  arrival->second->wait();
+  arrivals.erase(arrival);
+}
+
 State State::unflatten(const std::vector<at::Tensor>& tensors) const {
   if (tensors.size() != streams.size() + memo.size() + losses.size())
     throw Error(ErrorKind::internal, {.where = "state", .rule = "has another number of tensors"});
@@ -50,6 +57,8 @@ at::Tensor Connection::finish(const State& state) { return state.x(); }
 void Connection::drive(State&, const StreamParts&) {
   throw Error(ErrorKind::internal, {.where = name(), .rule = "does not drive its branches"});
 }
+
+at::Tensor Connection::keys(State&, const Site&, const at::Tensor& k) { return k; }
 
 at::Tensor Connection::values(State&, const Site&, const at::Tensor& v) { return v; }
 

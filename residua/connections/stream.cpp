@@ -10,7 +10,8 @@ namespace residua {
 namespace {
 
 void step_stream(Connection& connection, State& state, const Site& site, const StreamParts& parts) {
-  const PlainMerge plain = parts.fused ? connection.plain_merge(site) : PlainMerge::no;
+  const PlainMerge plain =
+      parts.fused && !parts.watch ? connection.plain_merge(site) : PlainMerge::no;
   if (plain != PlainMerge::no) {
     state.x() = parts.fused(site, state.x(), plain);
     return;
@@ -18,10 +19,12 @@ void step_stream(Connection& connection, State& state, const Site& site, const S
   const Read read = connection.read(state, site);
   at::Tensor y;
   if (read.run) y = parts.branch(site, read.input, state);
-  if (site.changes_shape())
+  if (!connection.takes_late_outputs()) state.wait(State::kBranch);
+  if (parts.watch) parts.watch(site, read, y);
+  if (site.has_shortcut())
     connection.resize(state, site, [&](const at::Tensor& x) { return parts.shortcut(site, x); });
   connection.merge(state, site, y, read);
-  if (!parts.after) return;
+  if (!parts.after || connection.activates()) return;
   for (at::Tensor& stream : state.streams) stream = parts.after(stream);
 }
 

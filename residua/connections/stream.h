@@ -15,13 +15,15 @@ class StreamMemory;  // checkpoint.h
 struct StreamParts {
   const std::vector<Site>& schedule;
   Connection::Branch branch = {};
-  // S(x) of a site that changes the stream's shape.
+  // S(x) of a site that has a shortcut.
   std::function<at::Tensor(const Site&, const at::Tensor& x)> shortcut = {};
   // Applied to every stream after each merge, e.g. the ReLU of post-activation networks.
   std::function<at::Tensor(const at::Tensor&)> after = {};
   // A whole site in one pass over memory, for connections that merge plainly:
   // after(S(x) + branch(x)), or after(branch(x)) for PlainMerge::replace.
   std::function<at::Tensor(const Site&, const at::Tensor& x, PlainMerge)> fused = {};
+  // Told what each branch read and gave, before it is merged; then no site is `fused`.
+  std::function<void(const Site&, const Read&, const at::Tensor& y)> watch = {};
   // Told the state after each site.
   std::function<void(const Site&, const State&)> visit = {};
   // Says which activations of a pass with gradient are kept; null: all. Not asked where `visit` is

@@ -11,8 +11,8 @@ void StreamModel::connect(const Component& connection, Carrier carrier, const Ra
     carrier_.sites[i].branch = static_cast<int64_t>(i);
   connection_ = connections().create(connection, carrier_, random.split("connection"));
   schedule_ = numbered(connection_->schedule(carrier_.sites));
-  if (!connection_->parameters().empty() || !connection_->buffers().empty())
-    register_module("connection", connection_);
+  // Also one without parameters: it has to be told of training and evaluation.
+  register_module("connection", connection_);
 }
 
 void StreamModel::built(int64_t branch, torch::nn::Module& module, const Random& random) {
@@ -33,6 +33,15 @@ at::Tensor StreamModel::run(const at::Tensor& x0, StreamParts parts) {
   } else if (visit_) {
     parts.visit = visit_;
   }
+  if (!silent_.empty()) {
+    parts.fused = {};
+    parts.branch = [branch = parts.branch, this](const Site& site, const at::Tensor& input,
+                                                 State& state) {
+      const at::Tensor y = branch(site, input, state);
+      return silent_.contains(site.branch) ? at::zeros_like(y) : y;
+    };
+  }
+  parts.watch = watch_;
   parts.memory = memory_.get();
   State state = run_stream(*connection_, x0, parts);
   at::Tensor y = connection_->finish(state);

@@ -2,6 +2,7 @@
 // A model whose blocks write to a residual stream that any connection may carry.
 
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "residua/connections/checkpoint.h"
@@ -12,7 +13,7 @@ namespace residua {
 
 class StreamModel : public Model {
  public:
-  const Connection& connection() const { return *connection_; }
+  Connection& connection() const { return *connection_; }
   const std::vector<Site>& schedule() const { return schedule_; }
   const Carrier& carrier() const { return carrier_; }
 
@@ -25,10 +26,16 @@ class StreamModel : public Model {
   // Told the state after each site of every pass, until it is set to nothing.
   using Visit = std::function<void(const Site&, const State&)>;
   void visit_sites(Visit visit) { visit_ = std::move(visit); }
+  // Told what each branch of every pass read and gave, until it is set to nothing.
+  using Watch = std::function<void(const Site&, const Read&, const at::Tensor& y)>;
+  void watch_branches(Watch watch) { watch_ = std::move(watch); }
+
+  // The branches of which every pass sees zeros, as if they had been removed.
+  void silence(std::set<int64_t> branches) { silent_ = std::move(branches); }
 
  protected:
-  // Creates the connection for this carrier; its parameters, where it has any, become the
-  // submodule "connection". Called before the branches are built, which ask it for their style.
+  // Creates the connection for this carrier and makes it the submodule "connection". Called before
+  // the branches are built, which ask it for their style.
   void connect(const Component& connection, Carrier carrier, const Random& random);
   // Lets the connection see a branch that has been built.
   void built(int64_t branch, torch::nn::Module& module, const Random& random);
@@ -45,6 +52,8 @@ class StreamModel : public Model {
   std::vector<Site> schedule_;
   State last_;
   Visit visit_;
+  std::set<int64_t> silent_;
+  Watch watch_;
   std::shared_ptr<StreamMemory> memory_;
 };
 

@@ -12,7 +12,7 @@ namespace residua {
 
 Conv2d::Conv2d(int64_t in, int64_t out, int64_t kernel, const Conv2dOptions& options,
                const Random& random)
-    : torch::nn::Module("Conv2d"), options_(options) {
+    : WeightLayer("Conv2d"), options_(options) {
   const auto& [stride, padding, dilation, groups, with_bias, init] = options;
   if (in < 1 || out < 1 || kernel < 1 || stride < 1 || padding < 0 || dilation < 1 || groups < 1)
     throw Error(ErrorKind::invalid_argument,

@@ -1,0 +1,220 @@
+#include "residua/models/vision/vit.h"
+
+#include <fmt/format.h>
+#include <torch/torch.h>
+
+#include <cmath>
+
+#include "residua/core/error.h"
+#include "residua/models/classifier.h"
+#include "residua/nn/init.h"
+
+namespace residua {
+
+namespace {
+
+// timm truncates its normal numbers at +-2, which is 100 standard deviations away.
+constexpr double kVitStddev = 0.02, kClassTokenStddev = 1e-6, kVitNormEps = 1e-6;
+
+TransformerBlockOptions vit_block_options(const VitOptions& o) {
+  const auto hidden = static_cast<int64_t>(o.mlp_ratio * static_cast<double>(o.dim));
+  return {.norm_eps = kVitNormEps,
+          .layer_scale = o.layer_scale,
+          .attention = {.dim = o.dim,
+                        .heads = o.heads,
+                        .bias = o.qkv_bias,
+                        .weight_dropout = o.attn_drop,
+                        .output_dropout = o.drop,
+                        .stddev = kVitStddev,
+                        .output_stddev = kVitStddev},
+          .mlp = {.dim = o.dim,
+                  .hidden = std::max<int64_t>(1, hidden),
+                  .hidden_dropout = o.drop,
+                  .output_dropout = o.drop,
+                  .stddev = kVitStddev,
+                  .output_stddev = kVitStddev}};
+}
+
+// PyTorch's own first weights of a convolution, which timm leaves.
+std::shared_ptr<Conv2d> patch_projection(const VitOptions& o, const Random& random) {
+  auto conv = conv2d(o.in_channels, o.dim, o.patch, {.stride = o.patch, .bias = true}, random);
+  const double bound = 1 / std::sqrt(static_cast<double>(o.in_channels * o.patch * o.patch));
+  fill_uniform(conv->weight.detach(), bound, random.split("weight"));
+  fill_uniform(conv->bias.detach(), bound, random.split("bias"));
+  return conv;
+}
+
+}  // namespace
+
+void VitOptions::fields(Fields& f) {
+  f.add("image_size", image_size, "height and width of the images", {.min = 1});
+  f.add("patch", patch, "height and width of a patch; divides image_size", {.min = 1});
+  f.add("dim", dim, "width of the stream", {.min = 1});
+  f.add("depth", depth, "blocks", {.min = 1});
+  f.add("heads", heads, "of each attention; divides dim", {.min = 1});
+  f.add("mlp_ratio", mlp_ratio, "inner width of an MLP over the stream's",
+        {.min = 0, .open_min = true});
+  f.add("qkv_bias", qkv_bias, "bias of queries, keys and values");
+  f.add("layer_scale", layer_scale, "first value of a learned gain after each branch; 0: none");
+  f.add("pool", pool, "what the classifier sees: the class token, or the mean over the patches");
+  f.add("drop", drop, "dropout of embeddings and of the branches' linear layers",
+        {.min = 0, .max = 1, .open_max = true});
+  f.add("attn_drop", attn_drop, "dropout of attention weights",
+        {.min = 0, .max = 1, .open_max = true});
+  f.add("num_classes", num_classes, "size of the output", {.min = 1});
+  f.add("in_channels", in_channels, "channels of the images", {.min = 1});
+  f.add("connection", connection,
+        "how the residual stream is read and merged: a name of `residua list connections`, and its "
+        "options");
+}
+
+Vit::Vit(const VitOptions& options, const Random& random) : options_(options) {
+  const VitOptions& o = options_;
+  if (o.image_size % o.patch != 0)
+    throw Error(ErrorKind::invalid_argument,
+                {.where = "model.patch",
+                 .rule = "does not divide the image",
+                 .expected = fmt::format("a divisor of {}", o.image_size),
+                 .received = std::to_string(o.patch)});
+  info_ = {.num_classes = o.num_classes,
+           .in_channels = o.in_channels,
+           .input_height = o.image_size,
+           .input_width = o.image_size,
+           .min_input = o.image_size,
+           .max_input = o.image_size,
+           .classifier = "head"};
+  connect(o.connection, {.kind = CarrierKind::vit, .sites = transformer_sites(o.depth, o.dim)},
+          random);
+
+  const int64_t side = o.image_size / o.patch;
+  cls_token_ = register_parameter("cls_token", torch::empty({1, 1, o.dim}));
+  fill_normal(cls_token_.detach(), kClassTokenStddev, random.split("cls_token"));
+  pos_embed_ = register_parameter("pos_embed", torch::empty({1, 1 + side * side, o.dim}));
+  fill_normal(pos_embed_.detach(), kVitStddev, random.split("pos_embed"));
+  const auto patches =
+      register_module("patch_embed", std::make_shared<torch::nn::Module>("PatchEmbed"));
+  proj_ = patches->register_module("proj", patch_projection(o, random.split("patch_embed.proj")));
+  const auto list = register_module("blocks", std::make_shared<torch::nn::Module>("Blocks"));
+  for (int64_t i = 0; i < o.depth; ++i) {
+    const std::string name = std::to_string(i);
+    const auto block = std::make_shared<TransformerBlock>(
+        vit_block_options(o), connection_->style(site_of(2 * i)),
+        connection_->style(site_of(2 * i + 1)), random.split("blocks").split(name));
+    blocks_.push_back(list->register_module(name, block));
+    built(2 * i, *block->attention, random);
+    built(2 * i + 1, *block->mlp, random);
+    info_.levels.push_back({"blocks." + name, o.dim, o.patch});
+  }
+  norm_ = register_module(o.pool == VitPool::token ? "norm" : "fc_norm",
+                          vector_norm(VectorNormKind::layer, o.dim, kVitNormEps, true));
+  head_ = register_module(
+      "head", linear(o.dim, o.num_classes, {.stddev = kVitStddev}, random.split("head")));
+}
+
+at::Tensor Vit::embed(const at::Tensor& x) {
+  check_input(x);
+  const at::Tensor patches = proj_->forward(x).flatten(2).transpose(1, 2);
+  const at::Tensor token = cls_token_.expand({x.size(0), -1, -1});
+  const at::Tensor tokens = at::cat({token, patches}, 1) + pos_embed_;
+  return options_.drop > 0 ? at::dropout(tokens, options_.drop, is_training()) : tokens;
+}
+
+StreamParts Vit::stream_parts() {
+  return {
+      .schedule = schedule(),
+      .branch = [this](const Site& site, const at::Tensor& input, State& state) {
+        const TransformerBlock& block = *blocks_[static_cast<size_t>(site.block)];
+        if (site.sublayer == 1) return block.mlp->forward(input);
+        return block.attention->forward(
+            input,
+            {.connection = connection(), .site = site, .state = state, .visit = visit_attention_});
+      }};
+}
+
+at::Tensor Vit::run_blocks(const at::Tensor& tokens) { return run(tokens, stream_parts()); }
+
+at::Tensor Vit::head(const at::Tensor& tokens) {
+  const at::Tensor pooled = options_.pool == VitPool::token
+                                ? tokens.select(1, 0)
+                                : tokens.narrow(1, 1, tokens.size(1) - 1).mean(1);
+  return head_->forward(norm_->forward(pooled));
+}
+
+at::Tensor Vit::forward(at::Tensor x) { return head(run_blocks(embed(x))); }
+
+std::vector<at::Tensor> Vit::features(at::Tensor x) {
+  const int64_t side = options_.image_size / options_.patch;
+  std::vector<at::Tensor> levels(blocks_.size());
+  StreamParts parts = stream_parts();
+  parts.visit = [&](const Site& site, const State& state) {
+    const at::Tensor tokens = connection_->finish(state);
+    levels[static_cast<size_t>(site.block)] =
+        tokens.narrow(1, 1, tokens.size(1) - 1).transpose(1, 2).unflatten(2, {side, side});
+  };
+  run(embed(x), parts);
+  return levels;
+}
+
+void Vit::reset_classifier(int64_t num_classes, Random random) {
+  head_ = replace_module("head", fresh_classifier(*head_, num_classes, random));
+  info_.num_classes = options_.num_classes = num_classes;
+}
+
+// --- the table of models
+// -----------------------------------------------------------------------------------
+
+namespace {
+
+struct VitEntry {
+  const char* name;
+  int64_t dim, heads;
+  const char* weights;  // of timm on the Hugging Face hub
+};
+
+constexpr VitEntry kVitTable[] = {
+    {"vit_tiny_patch16_224", 192, 3, "vit_tiny_patch16_224.augreg_in21k_ft_in1k"},
+    {"vit_small_patch16_224", 384, 6, "vit_small_patch16_224.augreg_in21k_ft_in1k"},
+    {"vit_base_patch16_224", 768, 12, "vit_base_patch16_224.augreg2_in21k_ft_in1k"},
+};
+
+WeightsInfo vit_weights(const VitEntry& entry) {
+  return {.url = fmt::format("https://huggingface.co/timm/{}/resolve/main/model.safetensors",
+                             entry.weights),
+          .licence = "Apache-2.0",
+          .crop_fraction = 0.9,
+          .mean = {0.5, 0.5, 0.5},
+          .stddev = {0.5, 0.5, 0.5}};
+}
+
+// Published weights fit, but for the classifier.
+bool same_vit(VitOptions a, const VitOptions& b) {
+  a.num_classes = b.num_classes;
+  a.drop = b.drop;
+  a.attn_drop = b.attn_drop;
+  return options_to_json(a) == options_to_json(b);
+}
+
+}  // namespace
+
+void add_vits(Registry<Model, Random>& models) {
+  for (const VitEntry& entry : kVitTable) {
+    const VitOptions defaults{.image_size = 224,
+                              .patch = 16,
+                              .dim = entry.dim,
+                              .depth = 12,
+                              .heads = entry.heads,
+                              .num_classes = 1000};
+    models.add<VitOptions>(
+        {entry.name, fmt::format("vision transformer of width {}", entry.dim), "vit"}, defaults,
+        [entry, defaults](const VitOptions& o, const Random& random) {
+          auto model = std::make_shared<Vit>(o, random);
+          if (same_vit(o, defaults)) model->set_weights({vit_weights(entry)});
+          return model;
+        });
+  }
+  models.add<VitOptions>(
+      {"vit", "small vision transformer for small images", "vit"}, {},
+      [](const VitOptions& o, const Random& random) { return std::make_shared<Vit>(o, random); });
+}
+
+}  // namespace residua
