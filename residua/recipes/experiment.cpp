@@ -108,11 +108,7 @@ void plan_memory(Model& model, const Component& plan) {
                 {.where = "memory",
                  .rule = "plans the residual stream of a model, and this one has none",
                  .hint = "memory=none"});
-  if (stream->connection().drives())
-    throw Error(ErrorKind::unsupported,
-                {.where = "memory",
-                 .rule = "cannot plan a connection that drives its branches itself",
-                 .hint = "memory=none"});
+  check_runs_again(stream->connection());
   stream->use_memory(std::make_shared<StreamMemory>(memory_planners().create(plan)));
 }
 
