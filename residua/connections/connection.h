@@ -162,6 +162,10 @@ class Connection : public torch::nn::Module {
   virtual bool drives() const { return false; }
   virtual void drive(State& state, const StreamParts& parts);
 
+  // Whether reads and merges may run a second time, during backward, as memory plans need it: all
+  // that they remember lies in the state.
+  virtual bool runs_again() const { return !drives(); }
+
   // --- attention ([N, heads, T, d] of the tokens of this pass)
   // The keys (positions applied) and values that a site attends with, of those it computed
   // (undefined without own projection). They must depend on the same token alone, since decoding

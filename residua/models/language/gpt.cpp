@@ -131,6 +131,7 @@ void Gpt::add_blocks(torch::nn::Module& transformer, const Random& random) {
   const TransformerBlockOptions block_options = gpt_block_options(options_, schedule().size());
   const auto list = transformer.register_module("h", std::make_shared<torch::nn::Module>("Blocks"));
   for (int64_t i = 0; i < options_.depth; ++i) {
+    if (!runs(2 * i)) continue;  // shares the weights of another one
     const std::string name = std::to_string(i);
     const auto block = std::make_shared<TransformerBlock>(
         block_options, connection_->style(site_of(2 * i)), connection_->style(site_of(2 * i + 1)),

@@ -96,6 +96,7 @@ Vit::Vit(const VitOptions& options, const Random& random) : options_(options) {
   proj_ = patches->register_module("proj", patch_projection(o, random.split("patch_embed.proj")));
   const auto list = register_module("blocks", std::make_shared<torch::nn::Module>("Blocks"));
   for (int64_t i = 0; i < o.depth; ++i) {
+    if (!runs(2 * i)) continue;  // shares the weights of another one
     const std::string name = std::to_string(i);
     const auto block = std::make_shared<TransformerBlock>(
         vit_block_options(o), connection_->style(site_of(2 * i)),
