@@ -3,6 +3,7 @@
 #include "residua/connections/hyper.h"
 #include "residua/connections/identity.h"
 #include "residua/connections/ladder.h"
+#include "residua/connections/multirate.h"
 #include "residua/connections/parallel.h"
 
 namespace residua {
@@ -13,6 +14,7 @@ Registry<Connection, Carrier, Random>& connections() {
     add_hyper_connections(r);
     add_identity_connections(r);
     add_ladder_connections(r);
+    add_multirate_connections(r);
     add_parallel_connections(r);
     return r;
   }();

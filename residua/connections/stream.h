@@ -19,11 +19,16 @@ struct StreamParts {
   // A whole site in one pass over memory, for connections that merge plainly:
   // after(S(x) + branch(x)), or after(branch(x)) for PlainMerge::replace.
   std::function<at::Tensor(const Site&, const at::Tensor& x, PlainMerge)> fused = {};
+  // Told what each branch read and gave, before it is merged; then no site is `fused`.
+  std::function<void(const Site&, const Read&, const at::Tensor& y)> watch = {};
   // Told the state after each site.
   std::function<void(const Site&, const State&)> visit = {};
 };
 
 // The state after the last site; `connection.finish` of it is the network's output.
 State run_stream(Connection& connection, const at::Tensor& x0, const StreamParts& parts);
+
+// Goes on from a state with the sites of `parts`; the connection must not drive its branches.
+State continue_stream(Connection& connection, State state, const StreamParts& parts);
 
 }  // namespace residua

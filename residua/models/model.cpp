@@ -6,10 +6,12 @@
 
 #include "residua/core/error.h"
 #include "residua/models/language/gpt.h"
+#include "residua/models/language/widenet_lm.h"
 #include "residua/models/tabular/mlp.h"
 #include "residua/models/vision/resnet.h"
 #include "residua/models/vision/resnet_cifar.h"
 #include "residua/models/vision/vit.h"
+#include "residua/models/vision/widenet.h"
 
 namespace residua {
 
@@ -75,6 +77,8 @@ Registry<Model, Random>& models() {
     add_vits(r);
     add_mlps(r);
     add_gpts(r);
+    add_widenets(r);
+    add_widenet_lms(r);
     return r;
   }();
   return registry;

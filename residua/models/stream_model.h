@@ -20,15 +20,18 @@ class StreamModel : public Model {
   // Told the state after each site of every pass, until it is set to nothing.
   using Visit = std::function<void(const Site&, const State&)>;
   void visit_sites(Visit visit) { visit_ = std::move(visit); }
+  // Told what each branch of every pass read and gave, until it is set to nothing.
+  using Watch = std::function<void(const Site&, const Read&, const at::Tensor& y)>;
+  void watch_branches(Watch watch) { watch_ = std::move(watch); }
 
  protected:
-  // Creates the connection for this carrier; its parameters, where it has any, become the
-  // submodule "connection". Called before the branches are built, which ask it for their style.
+  // Creates the connection for this carrier and makes it the submodule "connection". Called before
+  // the branches are built, which ask it for their style.
   void connect(const Component& connection, Carrier carrier, const Random& random);
   // Lets the connection see a branch that has been built.
   void built(int64_t branch, torch::nn::Module& module, const Random& random);
   const Site& site_of(int64_t branch) const { return carrier_.sites[static_cast<size_t>(branch)]; }
-  // One pass; keeps its last state where the connection has more to say about it.
+  // One pass; keeps its last state where it has losses or the connection has more to say.
   at::Tensor run(const at::Tensor& x0, StreamParts parts);
 
   std::shared_ptr<Connection> connection_;
@@ -38,6 +41,7 @@ class StreamModel : public Model {
   std::vector<Site> schedule_;
   State last_;
   Visit visit_;
+  Watch watch_;
 };
 
 }  // namespace residua
