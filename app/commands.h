@@ -57,6 +57,49 @@ struct VerifyArguments {
   bool json = false;
 };
 
+// Where recipes and what was found with them lie.
+struct RecipePlaces {
+  std::string papers;               // folder; empty: the program's own
+  std::string results = "results";  // folder
+};
+
+struct ReproduceArguments {
+  std::vector<std::string> slugs;
+  std::string family;
+  std::string scale = "small";  // smoke, small or full
+  int64_t seeds = 0;            // 0: as the recipe says
+  std::string cache = "results-cache";
+  bool fresh = false;
+  int64_t threads = 0;
+  RecipePlaces places = {};
+  bool json = false;
+};
+
+struct PapersArguments {
+  std::string pattern = "*";
+  std::string family, verdict;  // empty: any
+  RecipePlaces places = {};
+  bool json = false;
+};
+
+struct ReportArguments {
+  std::string out = "report.html";
+  RecipePlaces places = {};
+};
+
+struct CompareArguments {
+  std::string what;     // connections
+  std::string carrier;  // resnet20, vit-tiny or gpt-mini
+  std::string data;     // empty: the carrier's own
+  std::vector<std::string> only;
+  std::vector<std::string> overrides;
+  int64_t epochs = 0;  // 0: the carrier's own
+  std::string cache = "results-cache";
+  int64_t threads = 0;
+  std::string results = "results";
+  bool json = false;
+};
+
 struct HelpArguments {
   std::string topic;  // the name of a component whose options to explain
 };
@@ -74,6 +117,10 @@ int list(const ListArguments&);
 int info(const InfoArguments&);
 int data(const DataArguments&);
 int verify(const VerifyArguments&);
+int reproduce(const ReproduceArguments&);
+int papers(const PapersArguments&);
+int report(const ReportArguments&);
+int compare(const CompareArguments&);
 // Prints the options of a named component. Throws ErrorKind::not_found with the nearest names.
 int explain(const HelpArguments&);
 // Versions and devices of the training library, as JSON text.
@@ -91,6 +138,10 @@ struct CommandTable {
   int (*info)(const InfoArguments&);
   int (*data)(const DataArguments&);
   int (*verify)(const VerifyArguments&);
+  int (*reproduce)(const ReproduceArguments&);
+  int (*papers)(const PapersArguments&);
+  int (*report)(const ReportArguments&);
+  int (*compare)(const CompareArguments&);
   int (*explain)(const HelpArguments&);
   std::string (*training_environment)();
 };

@@ -54,7 +54,7 @@ void Connection::resize(State& state, const Site&, const Shortcut& shortcut) {
 
 at::Tensor Connection::finish(const State& state) { return state.x(); }
 
-void Connection::drive(State&, const std::vector<Site>&, const Branch&) {
+void Connection::drive(State&, const StreamParts&) {
   throw Error(ErrorKind::internal, {.where = name(), .rule = "does not drive its branches"});
 }
 

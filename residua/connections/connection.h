@@ -86,6 +86,7 @@ struct BranchStyle {
   bool scalars = false;          // a learned scalar bias before every weight layer and activation,
                                  // a scalar multiplier after the last (Fixup)
   bool weight_standard = false;  // weights standardised and scaled (NF-ResNets)
+  double input_scale = 1;        // multiplies what the first weights see
   bool key = true;               // an attention has its own key projection
   bool value = true;             // and its own value projection
 };
@@ -94,6 +95,28 @@ struct BranchStyle {
 struct CachedAt {
   int64_t keys = 0, values = 0;
 };
+
+// How a carrier is to build what lies outside of branches: its stem and its head.
+struct EndStyle {
+  bool norm = true;              // normalisation layers
+  bool scalars = false;          // a learned scalar bias before the stem's activation and before
+                                 // the classifier
+  bool weight_standard = false;  // the stem's weights standardised and scaled
+  bool zero_classifier = false;  // the classifier begins at zero
+};
+
+// What branches implement whose weights connections may draw anew.
+class BranchWeights {
+ public:
+  // Weights of the convolutions and linear maps between the branch's input and its output, in this
+  // order; of layers side by side only those whose output is carried on (values, not keys).
+  virtual std::vector<at::Tensor> branch_weights() const = 0;
+
+ protected:
+  ~BranchWeights() = default;
+};
+
+struct StreamParts;  // stream.h
 
 class Connection : public torch::nn::Module {
  public:
@@ -104,6 +127,7 @@ class Connection : public torch::nn::Module {
   // The sites of one pass, in order of execution; the default is the carrier's own order.
   virtual std::vector<Site> schedule(const std::vector<Site>& sites) const;
   virtual BranchStyle style(const Site&) const { return {}; }
+  virtual EndStyle ends() const { return {}; }
   // Whether the carrier needs shortcuts where the shape of the stream changes.
   virtual bool has_shortcut() const { return true; }
   // Called for each branch of the carrier when it has been built with its initial weights.
@@ -114,23 +138,29 @@ class Connection : public torch::nn::Module {
   virtual bool sums_ranks() const { return false; }
   // Whether merges take outputs whose sum is still under way (State::arrivals).
   virtual bool takes_late_outputs() const { return false; }
+  // Variance of the stream after a site of a fresh network whose branches keep the variance of
+  // their input, where the stream begins with variance 1; 0: not known.
+  virtual double expected_variance(const Site&) const { return 0; }
 
   // --- in a pass
   virtual State begin(const at::Tensor& x0);
   virtual Read read(State& state, const Site& site);
   // `y` is undefined where the read said not to run.
   virtual void merge(State& state, const Site& site, const at::Tensor& y, const Read& read) = 0;
-  // Before the merge of a site that changes the stream's shape; the default puts the shortcut of
-  // every stream in its place.
+  // Before the merge of a site that has a shortcut, as where the stream's shape changes; the
+  // default puts the shortcut of every stream in its place.
   virtual void resize(State& state, const Site& site, const Shortcut& shortcut);
   // The network's output; also of a stream in mid-pass, whose state it leaves as it is.
   virtual at::Tensor finish(const State& state);
   virtual PlainMerge plain_merge(const Site&) const { return PlainMerge::no; }
+  // Whether merge applies the activation of post-activation networks itself; otherwise the carrier
+  // applies it to every stream after the merge.
+  virtual bool activates() const { return false; }
 
   // A connection that evaluates the branches in an order of its own, as adaptive solvers do; then
-  // read and merge are not called.
+  // read and merge are not called, and telling parts.visit is its own affair.
   virtual bool drives() const { return false; }
-  virtual void drive(State& state, const std::vector<Site>& sites, const Branch& branch);
+  virtual void drive(State& state, const StreamParts& parts);
 
   // --- attention ([N, heads, T, d] of the tokens of this pass)
   // The keys (positions applied) and values that a site attends with, of those it computed

@@ -15,7 +15,7 @@ const std::string kSum = "parallel.sum";
 std::vector<std::vector<std::vector<Site>>> chunks_of(const std::vector<std::vector<Site>>& units,
                                                       int64_t k) {
   const auto reshapes = [](const std::vector<Site>& unit) {
-    return std::ranges::any_of(unit, &Site::changes_shape);
+    return std::ranges::any_of(unit, &Site::has_shortcut);
   };
   std::vector<std::vector<std::vector<Site>>> chunks;
   for (const std::vector<Site>& unit : units) {

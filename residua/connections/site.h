@@ -29,8 +29,10 @@ struct Site {
   int64_t depth = 0;            // sites of one pass
   int64_t c_in = 0, c_out = 0;  // channels of the stream before and after
   int64_t stride = 1;           // of the stream's height and width
+  bool projects = false;  // the carrier's shortcut has weights here, also where the shape stays
 
   bool changes_shape() const { return stride != 1 || c_in != c_out; }
+  bool has_shortcut() const { return projects || changes_shape(); }
 };
 
 // Sites in another order or number: step and depth are set to the places in `sites`.

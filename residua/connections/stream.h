@@ -8,11 +8,14 @@
 
 namespace residua {
 
-// The network's side of a pass.
+class StreamMemory;  // checkpoint.h
+
+// The network's side of a pass. The functions may be called again during backward, when the pass is
+// over: they must hold by value what belongs to the pass.
 struct StreamParts {
   const std::vector<Site>& schedule;
   Connection::Branch branch = {};
-  // S(x) of a site that changes the stream's shape.
+  // S(x) of a site that has a shortcut.
   std::function<at::Tensor(const Site&, const at::Tensor& x)> shortcut = {};
   // Applied to every stream after each merge, e.g. the ReLU of post-activation networks.
   std::function<at::Tensor(const at::Tensor&)> after = {};
@@ -23,6 +26,9 @@ struct StreamParts {
   std::function<void(const Site&, const Read&, const at::Tensor& y)> watch = {};
   // Told the state after each site.
   std::function<void(const Site&, const State&)> visit = {};
+  // Says which activations of a pass with gradient are kept; null: all. Not asked where `visit` is
+  // told, since what it sees must have a history.
+  StreamMemory* memory = nullptr;
 };
 
 // The state after the last site; `connection.finish` of it is the network's output.

@@ -8,6 +8,9 @@
 #include "residua/models/language/gpt.h"
 #include "residua/models/language/widenet_lm.h"
 #include "residua/models/tabular/mlp.h"
+#include "residua/models/vision/fixup_resnet.h"
+#include "residua/models/vision/nfnet.h"
+#include "residua/models/vision/odenet.h"
 #include "residua/models/vision/resnet.h"
 #include "residua/models/vision/resnet_cifar.h"
 #include "residua/models/vision/vit.h"
@@ -79,6 +82,9 @@ Registry<Model, Random>& models() {
     add_gpts(r);
     add_widenets(r);
     add_widenet_lms(r);
+    add_fixup_resnets(r);
+    add_nfnets(r);
+    add_odenets(r);
     return r;
   }();
   return registry;

@@ -67,6 +67,7 @@ class Model : public torch::nn::Module {
   virtual Extras extras(const at::Tensor& sample_losses);
 
   const ModelInfo& info() const { return info_; }
+  void set_input_size(int64_t size) { info_.input_height = info_.input_width = size; }
   void set_weights(std::vector<WeightsInfo> weights) { info_.weights = std::move(weights); }
 
  protected:

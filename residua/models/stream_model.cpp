@@ -19,6 +19,11 @@ void StreamModel::built(int64_t branch, torch::nn::Module& module, const Random&
   connection_->init(site_of(branch), module, random.split("init"));
 }
 
+bool StreamModel::runs(int64_t branch) const {
+  return std::any_of(schedule_.begin(), schedule_.end(),
+                     [branch](const Site& site) { return site.branch == branch; });
+}
+
 at::Tensor StreamModel::run(const at::Tensor& x0, StreamParts parts) {
   if (visit_ && parts.visit) {
     parts.visit = [first = parts.visit, this](const Site& site, const State& state) {
@@ -28,7 +33,16 @@ at::Tensor StreamModel::run(const at::Tensor& x0, StreamParts parts) {
   } else if (visit_) {
     parts.visit = visit_;
   }
+  if (!silent_.empty()) {
+    parts.fused = {};
+    parts.branch = [branch = parts.branch, this](const Site& site, const at::Tensor& input,
+                                                 State& state) {
+      const at::Tensor y = branch(site, input, state);
+      return silent_.contains(site.branch) ? at::zeros_like(y) : y;
+    };
+  }
   parts.watch = watch_;
+  parts.memory = memory_.get();
   State state = run_stream(*connection_, x0, parts);
   at::Tensor y = connection_->finish(state);
   last_ = {};

@@ -6,11 +6,12 @@
 #include "residua/core/error.h"
 #include "residua/nn/init.h"
 #include "residua/nn/observe.h"
+#include "residua/nn/recompute.h"
 
 namespace residua {
 
 Linear::Linear(int64_t in, int64_t out, const LinearOptions& options, const Random& random)
-    : torch::nn::Module("Linear"), options_(options) {
+    : WeightLayer("Linear"), options_(options) {
   if (in < 1 || out < 1)
     throw Error(ErrorKind::invalid_argument, {.where = "linear",
                                               .rule = "sizes must be positive",
@@ -30,7 +31,9 @@ Linear::Linear(int64_t in, int64_t out, const LinearOptions& options, const Rand
 }
 
 at::Tensor Linear::forward(const at::Tensor& x) const {
-  at::Tensor y = at::linear(x, weight, bias);
+  at::Tensor y =
+      product([&] { return at::linear(x, weight, bias); },
+              [&](const at::Tensor& kept) { return linear_again(kept, x, weight, bias); });
   observe(*this, x, y);
   return y;
 }

@@ -3,6 +3,7 @@
 #include <fnmatch.h>
 #include <torch/nn/module.h>
 
+#include <algorithm>
 #include <charconv>
 #include <map>
 #include <optional>
@@ -131,6 +132,20 @@ std::vector<at::Tensor> all_parameters(const std::vector<ParameterGroup>& groups
   for (const ParameterGroup& group : groups)
     all.insert(all.end(), group.parameters.begin(), group.parameters.end());
   return all;
+}
+
+std::vector<at::Tensor> parameters_except(const std::vector<ParameterGroup>& groups,
+                                          const std::vector<std::string>& patterns) {
+  std::vector<at::Tensor> kept;
+  for (const ParameterGroup& group : groups)
+    for (size_t i = 0; i < group.names.size(); ++i) {
+      const auto matches = [&](const std::string& pattern) {
+        return fnmatch(pattern.c_str(), group.names[i].c_str(), 0) == 0;
+      };
+      if (std::none_of(patterns.begin(), patterns.end(), matches))
+        kept.push_back(group.parameters[i]);
+    }
+  return kept;
 }
 
 }  // namespace residua

@@ -34,4 +34,8 @@ std::vector<ParameterGroup> parameter_groups(const torch::nn::Module& module,
 // All parameters of the groups, one after the other.
 std::vector<at::Tensor> all_parameters(const std::vector<ParameterGroup>& groups);
 
+// The same without those whose name matches one of the shell patterns.
+std::vector<at::Tensor> parameters_except(const std::vector<ParameterGroup>& groups,
+                                          const std::vector<std::string>& patterns);
+
 }  // namespace residua

@@ -224,6 +224,7 @@ TrainerParts trainer_parts(const Experiment& e) {
           .schedule = e.schedule,
           .train = e.train,
           .test = e.test,
+          .unclipped = {e.model->info().classifier + ".*"},
           .review = e.review,
           .configuration = e.configuration(),
           .data = to_json(e.data->train->info())};

@@ -27,6 +27,7 @@ struct LoopOptions {
   bool channels_last = true;
   int64_t accumulate = 1;
   double clip_grad_norm = 0;
+  double clip_agc = 0;
   double ema_decay = 0;
   int64_t eval_every = 1;
   int64_t save_every = 0;
@@ -43,6 +44,9 @@ struct LoopOptions {
     f.add("accumulate", accumulate, "batches whose gradients are averaged for one step",
           {.min = 1});
     f.add("clip_grad_norm", clip_grad_norm, "largest norm of the gradient; 0: no limit",
+          {.min = 0});
+    f.add("clip_agc", clip_agc,
+          "largest gradient of a unit over its weights, the classifier's excepted; 0: no limit",
           {.min = 0});
     f.add("ema_decay", ema_decay,
           "of the running average of the weights that is evaluated; 0: none", unit);

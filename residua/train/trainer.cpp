@@ -38,6 +38,7 @@ Trainer::Trainer(TrainerParts parts, LoopOptions options)
       peak_lr_(parts_.optimizer->lr()),
       scaler_(options_.amp == Amp::fp16) {
   check_amp(options_.amp, device_);
+  agc_parameters_ = parameters_except(parts_.optimizer->groups(), parts_.unclipped);
   if (options_.ema_decay > 0)
     ema_ = std::make_unique<Ema>(*parts_.network.module, EmaOptions{.decay = options_.ema_decay});
   batches_per_epoch_ = parts_.train->batches_per_epoch();
@@ -117,6 +118,7 @@ void Trainer::apply_gradients() {
     if (!std::isfinite(norm))
       not_finite("the gradient", fmt::format("norm {}", norm), "the step was not taken");
   }
+  if (usable && options_.clip_agc > 0) clip_agc(agc_parameters_, options_.clip_agc);
   if (usable) {
     parts_.optimizer->step();
     if (ema_) ema_->update();
@@ -266,12 +268,11 @@ double Trainer::seconds() const { return state_.seconds + trainer_clock() - star
 
 void Trainer::not_finite(const std::string& what, const std::string& value,
                          const std::string& place) const {
-  throw Error(ErrorKind::invalid_argument,
-              {.where = fmt::format("step {}", state_.step + 1),
-               .rule = what + " is not finite",
-               .received = fmt::format("{} at learning rate {:.6g}; {}", value,
-                                       parts_.optimizer->lr(), place),
-               .hint = "lower optim.lr, lengthen the warm-up or set clip_grad_norm"});
+  throw Diverged({.where = fmt::format("step {}", state_.step + 1),
+                  .rule = what + " is not finite",
+                  .received = fmt::format("{} at learning rate {:.6g}; {}", value,
+                                          parts_.optimizer->lr(), place),
+                  .hint = "lower optim.lr, lengthen the warm-up or set clip_grad_norm"});
 }
 
 }  // namespace residua

@@ -39,6 +39,7 @@ struct TrainerParts {
   std::shared_ptr<Loader> train;
   std::shared_ptr<Loader> test = {};  // null: no evaluation
 
+  std::vector<std::string> unclipped = {};  // shell patterns of the names that clip_agc leaves out
   std::shared_ptr<CheckpointStore> checkpoints = {};      // null: nothing is saved
   std::vector<std::shared_ptr<Recorder>> recorders = {};  // told in this order
   std::shared_ptr<EvaluationReview> review = {};
@@ -64,7 +65,7 @@ class Trainer {
   // run.
   bool resume();
 
-  // Trains to the end or until `stop`. Throws ErrorKind::invalid_argument for a loss, gradient or
+  // Trains to the end or until `stop`. Throws Diverged (train/non_finite.h) for a loss, gradient or
   // weight that is not finite, naming the step, the learning rate and the first layer whose output
   // was not; nothing is saved then. With a `stop` request the step is finished and saved first; an
   // evaluation that it interrupts is done again on continuing.
@@ -95,6 +96,7 @@ class Trainer {
   LoopOptions options_;
   at::Device device_;
   std::vector<at::Tensor> parameters_;
+  std::vector<at::Tensor> agc_parameters_;  // those that clip_agc is for
   double peak_lr_;
   std::unique_ptr<Ema> ema_;
   LossScaler scaler_;

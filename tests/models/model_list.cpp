@@ -107,6 +107,49 @@ std::vector<TinyModel> tiny_models() {
   for (const TinyModel& base : {cifar, mlp})
     list.push_back(base.with("connection", {{"name", "scaled"}, {"learned", true}}));
   for (TinyModel& model : tiny_transformers()) list.push_back(std::move(model));
+  for (const TinyModel& base : {cifar, bottleneck, mlp}) {
+    const bool images = base.component.name != "mlp";
+    list.push_back(base.with("norm", false));
+    list.push_back(base.with("connection", "fixup"));
+    list.back().dead_start = true;
+    list.push_back(base.with("connection", {{"name", "orthonormal"}, {"watch", true}}));
+    list.push_back(base.with(
+        "connection",
+        {{"name", "orthonormal"}, {"shortcut", true}, {"modulation", "always"}, {"decay", 0.5}}));
+    TinyModel free = images ? base.with("order", "pre").with("shortcut", "B") : base;
+    list.push_back(free.with("connection", "nf"));
+    list.push_back(free.with("connection", {{"name", "nf"}, {"weight_standard", false}}));
+    list.push_back(free.with("connection", {{"name", "nf"}, {"skipinit", true}}));
+    list.back().dead_start = true;
+    if (!images) continue;
+    list.push_back(base.with("order", "pre").with("connection", "fixup"));
+    list.back().dead_start = true;
+  }
+  for (const char* name :
+       {"fixup_resnet_cifar", "fixup_resnet20", "fixup_resnet32", "fixup_resnet44",
+        "fixup_resnet56", "fixup_resnet110", "fixup_resnet1202"})
+    list.push_back({{name, {{"n", 1}, {"width", 4}}}, 16, /*dead_start=*/true});
+  for (const char* name :
+       {"fixup_resnet18", "fixup_resnet34", "fixup_resnet50", "fixup_resnet101", "fixup_resnet152"})
+    list.push_back({{name, {{"layers", {2, 1}}, {"width", 8}}}, 32, /*dead_start=*/true});
+  for (const char* name : {"nf_resnet26", "nf_resnet50", "nf_resnet101"})
+    list.push_back({{name, {{"depths", {2, 1}}, {"channels", {32, 64}}, {"width_factor", 0.5}}},
+                    32,
+                    /*dead_start=*/true});
+  for (const char* name : {"nf_regnet_b0", "nf_regnet_b1", "nf_regnet_b2", "nf_regnet_b3",
+                           "nf_regnet_b4", "nf_regnet_b5"})
+    list.push_back({{name, {{"depths", {2, 1}}, {"channels", {32, 64}}, {"width_factor", 0.25}}},
+                    32,
+                    /*dead_start=*/true});
+  for (const char* name : {"dm_nfnet_f0", "dm_nfnet_f1", "dm_nfnet_f2", "dm_nfnet_f3",
+                           "dm_nfnet_f4", "dm_nfnet_f5", "dm_nfnet_f6"})
+    list.push_back({{name,
+                     {{"depths", {1, 2}},
+                      {"channels", {128, 256}},
+                      {"width_factor", 0.125},
+                      {"group_size", 8}}},
+                    32,
+                    /*dead_start=*/true});
   return list;
 }
 
