@@ -44,10 +44,10 @@ bool is_stale(const Recipe& recipe, Scale scale, const Json& results) {
 
 Json paper_to_json(const Paper& p) {
   const Recipe& r = p.recipe;
-  Json json{{"slug", r.slug},     {"title", r.title},     {"year", r.year},
-            {"authors", r.authors}, {"arxiv", r.arxiv},   {"family", r.family},
-            {"kind", r.kind},     {"summary", r.summary}, {"implemented", r.implemented},
-            {"checked", r.checked}, {"components", r.components}, {"reference", r.reference},
+  Json json{{"slug", r.slug},        {"title", r.title},           {"year", r.year},
+            {"authors", r.authors},  {"arxiv", r.arxiv},           {"family", r.family},
+            {"kind", r.kind},        {"summary", r.summary},       {"implemented", r.implemented},
+            {"checked", r.checked},  {"components", r.components}, {"reference", r.reference},
             {"verdict", p.verdict()}};
   json["results"] = Json::array();
   for (const auto& [scale, results] : p.results)

@@ -182,6 +182,11 @@ class Connection : public torch::nn::Module {
   // tokens may be decoded one after the other.
   virtual bool decodes() const { return !drives(); }
 
+  // --- predictions in mid-pass
+  // Set by carriers that can read a stream out: what the network would put out if it ended there.
+  using Readout = std::function<at::Tensor(const at::Tensor& stream)>;
+  void set_readout(Readout readout) { readout_ = std::move(readout); }
+
   // --- after a pass
   // A term to add to the mean loss; undefined: none. `sample_losses` [N] carry no gradient.
   virtual at::Tensor penalty(const State& state, const at::Tensor& sample_losses);
@@ -192,9 +197,13 @@ class Connection : public torch::nn::Module {
   virtual bool has_extras() const { return false; }
 
  protected:
+  at::Tensor readout(const at::Tensor& stream) const { return readout_(stream); }
   // Throws ErrorKind::unsupported: "[connection] NAME does not ride a CARRIER: REASON".
   [[noreturn]] static void refuse(const std::string& name, const Carrier& carrier,
                                   const std::string& reason);
+
+ private:
+  Readout readout_;
 };
 
 // Every connection by name. A connection that cannot ride the carrier throws

@@ -137,11 +137,14 @@ std::multimap<std::string, Json> connection_variants() {
       {"nf", {{"weight_standard", false}}},
       {"orthonormal", {{"shortcut", true}, {"modulation", "always"}}},
       {"stepnet", {{"difference", true}, {"refine", true}}},
-      {"hyper", {{"dynamic", false}}},
-      {"nf", {{"skipinit", true}}},
       {"ode", {{"method", "rk4"}}},
       {"ode", {{"method", "dopri5"}}},
-      {"orthonormal", {{"shortcut", true}}},
+      {"hyper", {{"streams", 2}, {"dynamic", false}}},
+      {"hyper", {{"streams", 3}, {"norm", "rms"}, {"tanh", false}}},
+      {"hyper", {{"streams", 2}, {"preset", "parallel"}, {"learn", "depth"}}},
+      {"parallel", {{"k", 3}, {"kinds", "mixed"}}},
+      {"parallel", {{"drop_path", 0.3}}},
+      {"ladder", {{"last", 1}}},
   };
   for (const char* variant : {"rw", "lr", "pa", "gemma"})
     variants.insert({"laurel", {{"variant", variant}}});
