@@ -91,6 +91,15 @@ struct BranchStyle {
   bool value = true;             // and its own value projection
 };
 
+// How a connection reads and merges, in words and formulas for people; drawn in the gallery.
+struct StreamDiagram {
+  std::vector<std::string> streams = {"x"};  // that run side by side
+  std::string begin = "x0";
+  std::string read = "x";          // what the branch f gets
+  std::string merge = "x + f(x)";  // what the streams become
+  std::string finish = "x";
+};
+
 // The steps at whose attention a site finds its keys and values when it decodes with a cache.
 struct CachedAt {
   int64_t keys = 0, values = 0;
@@ -195,6 +204,9 @@ class Connection : public torch::nn::Module {
 
   // Whether the last state is asked for penalty and metrics.
   virtual bool has_extras() const { return false; }
+
+  // --- for people
+  virtual StreamDiagram describe() const { return {}; }
 
  protected:
   at::Tensor readout(const at::Tensor& stream) const { return readout_(stream); }
