@@ -75,7 +75,7 @@ void add_list(CLI::App& app, ListArguments& a) {
       app, "list", "list what can be created by name: models, connections, datasets, ...",
       "residua list\nresidua list models 'resnet*'\nresidua list datasets --json");
   one_of(c->add_option("KIND", a.kind, "what to list"),
-         {"models", "connections", "datasets", "optimizers", "schedules", "probes"})
+         {"models", "connections", "memory", "datasets", "optimizers", "schedules", "probes"})
       ->capture_default_str();
   c->add_option("PATTERN", a.pattern, "a shell pattern that names must match")
       ->type_name("PATTERN")
