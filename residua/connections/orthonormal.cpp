@@ -109,6 +109,9 @@ class OrthonormalConnection final : public Connection {
     return sum * (options_.penalty / 2);
   }
 
+  // What watches backward counts the passes through each site.
+  bool runs_again() const override { return !options_.watch; }
+
   // Of the backward pass before this one.
   NamedValues metrics(const State&) override {
     if (!options_.watch || !is_training() || ratio_[2].item<double>() == 0) return {};

@@ -13,7 +13,7 @@ namespace residua {
 
 namespace {
 
-constexpr double kGptStddev = 0.02, kGptNormEps = 1e-5, kRotaryBase = 10000;
+constexpr double kGptStddev = 0.02, kGptNormEps = 1e-5;
 
 // 4 dim; a gated one has three matrices and 2/3 of that, rounded up to a multiple of 8.
 int64_t gpt_hidden(const GptOptions& o) {
@@ -118,6 +118,7 @@ Gpt::Gpt(const GptOptions& options, const Random& random) : options_(options) {
                              "one that is tied to the embedding cannot",
                              o.connection.name),
          .hint = "set tied=false"});
+  connection_->set_readout([this](const at::Tensor& stream) { return unembed(stream); });
   if (o.tied)
     tied_ = register_module("lm_head", std::make_shared<TiedLinear>(wte_));
   else
@@ -131,6 +132,7 @@ void Gpt::add_blocks(torch::nn::Module& transformer, const Random& random) {
   const TransformerBlockOptions block_options = gpt_block_options(options_, schedule().size());
   const auto list = transformer.register_module("h", std::make_shared<torch::nn::Module>("Blocks"));
   for (int64_t i = 0; i < options_.depth; ++i) {
+    if (!runs(2 * i)) continue;  // shares the weights of another one
     const std::string name = std::to_string(i);
     const auto block = std::make_shared<TransformerBlock>(
         block_options, connection_->style(site_of(2 * i)), connection_->style(site_of(2 * i + 1)),
@@ -204,6 +206,24 @@ void Gpt::reset_classifier(int64_t num_classes, Random random) {
   options_.tied = false;
   replace_module("lm_head", head_);
   info_.num_classes = num_classes;
+}
+
+State Gpt::run_blocks(State state, int64_t first, int64_t last, DecodeCache* cache) {
+  const StreamParts all = stream_parts(cache);
+  std::vector<Site> part;
+  for (const Site& site : schedule())
+    if (site.block >= first && site.block < last) part.push_back(site);
+  return continue_stream(connection(), std::move(state), {.schedule = part, .branch = all.branch});
+}
+
+void Gpt::fill_cache(const at::Tensor& x, int64_t first, DecodeCache& cache) {
+  for (const Site& site : schedule()) {
+    if (site.block < first || site.sublayer != 0) continue;
+    const AttentionBranch& branch = *blocks_[static_cast<size_t>(site.block)]->attention;
+    const auto [q, k, v] = branch.attention->project(branch.norm ? branch.norm->forward(x) : x);
+    cache.append(2 * site.step, rotary_ ? rotary_->apply(k, cache.length) : k, 2);
+    cache.append(2 * site.step + 1, v, 2);
+  }
 }
 
 void add_gpts(Registry<Model, Random>& models) {

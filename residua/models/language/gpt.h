@@ -79,6 +79,14 @@ class Gpt final : public StreamModel, public TokenModel {
   at::Tensor unembed(const at::Tensor& stream) override;
   bool decodes() const override { return connection().decodes(); }
 
+  // The blocks from `first` to before `last` alone, going on from a state; a cache is read and
+  // written, its length stays.
+  State run_blocks(State state, int64_t first, int64_t last, DecodeCache* cache);
+  // Gives the attentions from block `first` on the keys and values of tokens that left the network
+  // before, as if x [N, T, dim] were the stream at each of them.
+  void fill_cache(const at::Tensor& x, int64_t first, DecodeCache& cache);
+  static constexpr double kRotaryBase = 10000;
+
   const GptOptions& options() const { return options_; }
   const std::vector<std::shared_ptr<TransformerBlock>>& blocks() const { return blocks_; }
 
