@@ -141,15 +141,15 @@ class Connection : public torch::nn::Module {
   virtual bool has_shortcut() const { return true; }
   // Called for each branch of the carrier when it has been built with its initial weights.
   virtual void init(const Site&, torch::nn::Module& branch, const Random& random);
+  // Variance of the stream after a site of a fresh network whose branches keep the variance of
+  // their input, where the stream begins with variance 1; 0: not known.
+  virtual double expected_variance(const Site&) const { return 0; }
 
   // --- where the branches' weights lie on several ranks (Carrier::collective)
   // Whether merges take this rank's part of a branch's output; otherwise the carrier sums first.
   virtual bool sums_ranks() const { return false; }
   // Whether merges take outputs whose sum is still under way (State::arrivals).
   virtual bool takes_late_outputs() const { return false; }
-  // Variance of the stream after a site of a fresh network whose branches keep the variance of
-  // their input, where the stream begins with variance 1; 0: not known.
-  virtual double expected_variance(const Site&) const { return 0; }
 
   // --- in a pass
   virtual State begin(const at::Tensor& x0);
