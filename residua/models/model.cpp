@@ -6,6 +6,7 @@
 
 #include "residua/core/error.h"
 #include "residua/models/language/gpt.h"
+#include "residua/models/language/widenet_lm.h"
 #include "residua/models/tabular/mlp.h"
 #include "residua/models/vision/fixup_resnet.h"
 #include "residua/models/vision/nfnet.h"
@@ -13,6 +14,7 @@
 #include "residua/models/vision/resnet.h"
 #include "residua/models/vision/resnet_cifar.h"
 #include "residua/models/vision/vit.h"
+#include "residua/models/vision/widenet.h"
 
 namespace residua {
 
@@ -78,6 +80,8 @@ Registry<Model, Random>& models() {
     add_vits(r);
     add_mlps(r);
     add_gpts(r);
+    add_widenets(r);
+    add_widenet_lms(r);
     add_fixup_resnets(r);
     add_nfnets(r);
     add_odenets(r);

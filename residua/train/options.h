@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "residua/core/options.h"
 #include "residua/data/options.h"
@@ -65,9 +66,11 @@ struct TrainOptions {
   Component data = "digits";
   Component optim = "sgd";
   Component schedule = "cosine";
+  Component memory = "none";
   AugmentOptions augment = {};
   int64_t batch_size = 32;
   double label_smoothing = 0;
+  std::vector<std::string> trainable = {};
   LoopOptions loop = {};
   int64_t workers = 2;
   int64_t threads = 0;
@@ -83,10 +86,16 @@ struct TrainOptions {
           "decay_norm_and_bias and rules (by parameter name)");
     f.add("schedule", schedule,
           "of the learning rate: a name of `residua list schedules`, and its options");
+    f.add("memory", memory,
+          "which activations are kept for the gradient, the others being computed again: a name of "
+          "`residua list memory`, and its options");
     f.add("augment", augment, "how training images are changed at random");
     f.add("batch_size", batch_size, "images in a batch", {.min = 1, .max = 1 << 20});
     f.add("label_smoothing", label_smoothing, "part of the target that is spread over all classes",
           {.min = 0, .max = 1, .open_max = true});
+    f.add("trainable", trainable,
+          "only parameters whose names match one of these shell patterns learn, e.g. "
+          "[\"blocks.*.attn.*\", \"head.*\"]; empty: all");
     loop.fields(f);
     f.add("workers", workers, "threads that prepare batches; 0: none but the training one",
           {.min = 0, .max = 256});

@@ -133,12 +133,18 @@ std::multimap<std::string, Json> connection_variants() {
       {"attention", {{"kind", "eca"}}},
       {"attention", {{"kind", "cbam"}}},
       {"attention", {{"kind", "srm"}}},
-      {"stepnet", {{"difference", true}, {"refine", true}}},
-      {"hyper", {{"dynamic", false}}},
       {"nf", {{"skipinit", true}}},
+      {"nf", {{"weight_standard", false}}},
+      {"orthonormal", {{"shortcut", true}, {"modulation", "always"}}},
+      {"stepnet", {{"difference", true}, {"refine", true}}},
       {"ode", {{"method", "rk4"}}},
       {"ode", {{"method", "dopri5"}}},
-      {"orthonormal", {{"shortcut", true}}},
+      {"hyper", {{"streams", 2}, {"dynamic", false}}},
+      {"hyper", {{"streams", 3}, {"norm", "rms"}, {"tanh", false}}},
+      {"hyper", {{"streams", 2}, {"preset", "parallel"}, {"learn", "depth"}}},
+      {"parallel", {{"k", 3}, {"kinds", "mixed"}}},
+      {"parallel", {{"drop_path", 0.3}}},
+      {"ladder", {{"last", 1}}},
   };
   for (const char* variant : {"rw", "lr", "pa", "gemma"})
     variants.insert({"laurel", {{"variant", variant}}});
@@ -148,6 +154,7 @@ std::multimap<std::string, Json> connection_variants() {
 TinyConnection described(const Component& component) {
   const Json options = component.options_or_empty();
   TinyConnection c{.component = component};
+  if (component.name == "orthonormal") c.differentiable = !options.contains("modulation");
   if (component.name == "skipnet") c.differentiable = options.value("training", "sp") == "soft";
   return c;
 }
