@@ -3,11 +3,10 @@
 #include "residua/analysis/block_removal.h"
 #include "residua/analysis/dynamics/stiffness_probes.h"
 #include "residua/analysis/gradient_norm.h"
-#include "residua/analysis/probe.h"
-#include "residua/analysis/skip_cost.h"
-
 #include "residua/analysis/memory.h"
 #include "residua/analysis/ode_probes.h"
+#include "residua/analysis/probe.h"
+#include "residua/analysis/skip_cost.h"
 
 namespace residua {
 
