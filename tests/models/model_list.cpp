@@ -113,6 +113,13 @@ std::vector<TinyModel> tiny_models() {
   list.push_back(cifar.with("n", 3)
                      .with("order", "pre")
                      .with("connection", {{"name", "ode"}, {"share", 2}, {"method", "rk4"}}));
+  list.push_back({{"vit",
+                   {{"image_size", 8},
+                    {"dim", 8},
+                    {"depth", 3},
+                    {"heads", 2},
+                    {"connection", {{"name", "ode"}, {"share", 2}, {"method", "midpoint"}}}}},
+                  8});
   list.push_back({{"odenet_resnet", {{"width", 8}, {"blocks", 2}, {"in_channels", 3}}}, 12});
   list.push_back({{"odenet", {{"width", 8}, {"in_channels", 3}}}, 12});
   list.push_back(list.back().with("method", "rk4").with("adjoint", false));
