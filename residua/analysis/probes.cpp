@@ -7,6 +7,7 @@
 #include "residua/analysis/probe.h"
 #include "residua/analysis/skip_cost.h"
 #include "residua/analysis/stream_reads.h"
+#include "residua/analysis/tuning_memory.h"
 
 #include "residua/analysis/memory.h"
 #include "residua/analysis/ode_probes.h"
@@ -21,6 +22,7 @@ Registry<Probe>& probes() {
     add_gradient_norm_probe(r);
     add_skip_cost_probe(r);
     add_stream_reads_probe(r);
+    add_tuning_memory_probe(r);
     add_stiffness_probes(r);
     add_dynamics_probes(r);
     add_memory_probes(r);
