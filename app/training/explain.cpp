@@ -5,6 +5,7 @@
 #include "app/commands.h"
 #include "residua/analysis/probe.h"
 #include "residua/connections/connection.h"
+#include "residua/connections/memory_plan.h"
 #include "residua/core/error.h"
 #include "residua/data/dataset.h"
 #include "residua/models/model.h"
@@ -39,15 +40,16 @@ int explain(const HelpArguments& arguments) {
                                  "info",  "data", "verify",  "doctor"};
   bool found = explain_from(models(), "model", topic, names);
   found = explain_from(connections(), "model.connection", topic, names) || found;
+  found = explain_from(memory_planners(), "memory", topic, names) || found;
   found = explain_from(datasets(), "data", topic, names) || found;
   found = explain_from(optimizers(), "optim", topic, names) || found;
   found = explain_from(schedules(), "schedule", topic, names) || found;
   found = explain_from(probes(), "probe", topic, names) || found;
   if (!found)
-    throw Error(ErrorKind::not_found,
-                {.where = topic,
-                 .rule = "is no command, model, connection, data set, optimizer, schedule or probe",
-                 .hint = nearest_names_hint(topic, names)});
+    throw Error(ErrorKind::not_found, {.where = topic,
+                                       .rule = "is no command, model, connection, memory plan, "
+                                               "data set, optimizer, schedule or probe",
+                                       .hint = nearest_names_hint(topic, names)});
   return 0;
 }
 

@@ -65,9 +65,10 @@ std::string run_name(const TrainOptions& options) {
 }
 
 // What a continued run may change: nothing that its numbers depend on, but how long it is.
+// Memory plans give the same numbers.
 Json continued_settings(const RunFolder& folder, const std::vector<std::string>& overrides) {
-  static const std::set<std::string> kFree{"epochs",  "keep",    "save_every",
-                                           "workers", "threads", "device"};
+  static const std::set<std::string> kFree{"epochs",  "keep",   "save_every", "workers",
+                                           "threads", "device", "memory"};
   Json settings = read_run_configuration(folder);
   const Json changes = read_settings("", overrides);
   for (const auto& [key, value] : changes.items())

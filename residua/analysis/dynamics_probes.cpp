@@ -144,7 +144,7 @@ class LatentOdeProbe final : public Probe {
   }
 
   static Series by_time(const std::string& name, const SpiralTask& task, const at::Tensor& curve) {
-    const at::Tensor error = (curve - task.later_test).square().mean({0, 2}).sqrt();
+    const at::Tensor error = (curve - task.later_test).square().mean(at::IntArrayRef{0, 2}).sqrt();
     Series s{.name = name, .x_label = "time", .y_label = "root mean square", .x = task.later};
     for (int64_t i = 0; i < error.size(0); ++i) s.measured.push_back(error[i].item<double>());
     return s;

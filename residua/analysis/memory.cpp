@@ -12,6 +12,7 @@
 #include "residua/models/vision/resnet_cifar.h"
 #include "residua/nn/cells.h"
 #include "residua/nn/live_bytes.h"
+#include "residua/train/device.h"
 
 namespace residua {
 
@@ -104,7 +105,7 @@ class ScalingProbe final : public Probe {
   StepMemory resnet(int64_t depth, const std::shared_ptr<StreamMemory>& memory,
                     const Random& random) const {
     ResNetCifar model({.n = (depth - 2) / 6, .width = o_.width}, random.split("model"));
-    model.to(at::MemoryFormat::ChannelsLast);
+    place_module(model, at::kCPU, /*channels_last=*/true);
     model.use_memory(memory);
     torch::manual_seed(random.split("images").state());
     const at::Tensor x =

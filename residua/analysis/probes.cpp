@@ -5,6 +5,7 @@
 #include "residua/analysis/dynamics/stiffness_probes.h"
 #include "residua/analysis/gradient_norm.h"
 #include "residua/analysis/probe.h"
+#include "residua/analysis/signal/signal_probes.h"
 #include "residua/analysis/skip_cost.h"
 #include "residua/analysis/stream_reads.h"
 #include "residua/analysis/tuning_memory.h"
@@ -17,6 +18,9 @@ namespace residua {
 Registry<Probe>& probes() {
   static Registry<Probe> registry = [] {
     Registry<Probe> r("probe");
+    add_signal_propagation_probe(r);
+    add_update_size_probe(r);
+    add_weight_spectrum_probe(r);
     add_decode_speed_probe(r);
     add_block_removal_probe(r);
     add_gradient_norm_probe(r);

@@ -22,7 +22,8 @@ struct StateShape {
   State names;
   std::vector<bool> defined;
 
-  static StateShape take(const State& state, variable_list& tensors) {
+  static StateShape take(State state, variable_list& tensors) {
+    while (!state.arrivals.empty()) state.wait(state.arrivals.begin()->first);
     StateShape shape;
     variable_list all = state.flatten();
     for (const at::Tensor& t : all) {

@@ -91,6 +91,15 @@ struct BranchStyle {
   bool value = true;             // and its own value projection
 };
 
+// How a connection reads and merges, in words and formulas for people; drawn in the gallery.
+struct StreamDiagram {
+  std::vector<std::string> streams = {"x"};  // that run side by side
+  std::string begin = "x0";
+  std::string read = "x";          // what the branch f gets
+  std::string merge = "x + f(x)";  // what the streams become
+  std::string finish = "x";
+};
+
 // The steps at whose attention a site finds its keys and values when it decodes with a cache.
 struct CachedAt {
   int64_t keys = 0, values = 0;
@@ -132,15 +141,15 @@ class Connection : public torch::nn::Module {
   virtual bool has_shortcut() const { return true; }
   // Called for each branch of the carrier when it has been built with its initial weights.
   virtual void init(const Site&, torch::nn::Module& branch, const Random& random);
+  // Variance of the stream after a site of a fresh network whose branches keep the variance of
+  // their input, where the stream begins with variance 1; 0: not known.
+  virtual double expected_variance(const Site&) const { return 0; }
 
   // --- where the branches' weights lie on several ranks (Carrier::collective)
   // Whether merges take this rank's part of a branch's output; otherwise the carrier sums first.
   virtual bool sums_ranks() const { return false; }
   // Whether merges take outputs whose sum is still under way (State::arrivals).
   virtual bool takes_late_outputs() const { return false; }
-  // Variance of the stream after a site of a fresh network whose branches keep the variance of
-  // their input, where the stream begins with variance 1; 0: not known.
-  virtual double expected_variance(const Site&) const { return 0; }
 
   // --- in a pass
   virtual State begin(const at::Tensor& x0);
@@ -161,6 +170,10 @@ class Connection : public torch::nn::Module {
   // read and merge are not called, and telling parts.visit is its own affair.
   virtual bool drives() const { return false; }
   virtual void drive(State& state, const StreamParts& parts);
+
+  // Whether reads and merges may run a second time, during backward, as memory plans need it: all
+  // that they remember lies in the state.
+  virtual bool runs_again() const { return !drives(); }
 
   // --- attention ([N, heads, T, d] of the tokens of this pass)
   // The keys (positions applied) and values that a site attends with, of those it computed
@@ -191,6 +204,9 @@ class Connection : public torch::nn::Module {
 
   // Whether the last state is asked for penalty and metrics.
   virtual bool has_extras() const { return false; }
+
+  // --- for people
+  virtual StreamDiagram describe() const { return {}; }
 
  protected:
   at::Tensor readout(const at::Tensor& stream) const { return readout_(stream); }

@@ -4,6 +4,7 @@
 #include <torch/torch.h>
 
 #include "residua/core/error.h"
+#include "residua/nn/recompute.h"
 
 namespace residua {
 
@@ -112,6 +113,7 @@ class OdeAdjoint : public torch::autograd::Function<OdeAdjoint> {
     y.pop_back();
     const std::vector<double> t = doubles_of(times);
     const at::NoGradGuard no_grad;
+    const RecomputeScope no_traces;
     const AugmentedState parts(y.front(), call->parameters);
     OdeStats stats;
     const OdeField counted = [&](double at, const at::Tensor& s) {

@@ -51,7 +51,7 @@ struct OdeConnectionOptions {
 // Sites of one block.
 using OdeUnit = std::vector<Site>;
 
-// A run of blocks that is solved at once, or one that changes the shape.
+// A run of blocks that is solved at once, or one whose shortcut is not the identity.
 struct OdeGroup {
   OdeUnit sites;            // with the branches that it runs
   int64_t first_block = 0;  // it stands for blocks first_block, ..., first_block + length - 1
@@ -73,13 +73,13 @@ std::vector<OdeGroup> groups_of(const std::vector<Site>& sites, int64_t share) {
   const std::vector<OdeUnit> units = units_of(sites);
   std::vector<OdeGroup> groups;
   for (size_t i = 0; i < units.size();) {
-    if (units[i].front().changes_shape()) {
+    if (units[i].front().has_shortcut()) {
       groups.push_back({units[i], units[i].front().block, 0});
       ++i;
       continue;
     }
     size_t end = i;
-    while (end < units.size() && !units[end].front().changes_shape() &&
+    while (end < units.size() && !units[end].front().has_shortcut() &&
            units[end].front().stage == units[i].front().stage)
       ++end;
     size_t weights = i;
@@ -155,7 +155,8 @@ class OdeConnection final : public Connection {
   void change_shape(State& state, const OdeGroup& group, const StreamParts& parts) {
     for (const Site& site : group.sites) {
       const at::Tensor y = parts.branch(site, state.x(), state);
-      if (site.changes_shape()) state.x() = parts.shortcut(site, state.x());
+      state.wait(State::kBranch);
+      if (site.has_shortcut()) state.x() = parts.shortcut(site, state.x());
       state.x() = state.x() + y;
       if (parts.visit) parts.visit(site, state);
     }
@@ -165,12 +166,13 @@ class OdeConnection final : public Connection {
     const auto found = times_.find(group.first_block);
     at::Tensor time = found == times_.end() ? at::Tensor() : found->second;
     if (time.defined() && channels_first_) time = time.view({1, -1, 1, 1});
-    return [sites = group.sites, branch = parts.branch, state, time](double t,
-                                                                     const at::Tensor& x) mutable {
+    return [sites = group.sites, branch = parts.branch, state = State(state), time](
+               double t, const at::Tensor& x) mutable {
       const at::Tensor input = time.defined() && t != 0 ? x + time * t : x;
       at::Tensor sum;
       for (const Site& site : sites) {
         const at::Tensor y = branch(site, input, state);
+        state.wait(State::kBranch);
         sum = sum.defined() ? sum + y : y;
       }
       return sum;

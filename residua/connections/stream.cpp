@@ -30,18 +30,22 @@ void step_stream(Connection& connection, State& state, const Site& site, const S
 
 }  // namespace
 
+void check_runs_again(const Connection& connection) {
+  if (connection.runs_again()) return;
+  throw Error(ErrorKind::unsupported,
+              {.where = "memory",
+               .rule = "no plan fits this connection: its sites cannot be run again one by one",
+               .hint = "memory=none; a solver saves memory by connection.adjoint=true"});
+}
+
 State run_stream(Connection& connection, const at::Tensor& x0, const StreamParts& parts) {
   State state = connection.begin(x0);
+  if (parts.memory) check_runs_again(connection);
   if (connection.drives()) {
-    if (parts.memory)
-      throw Error(ErrorKind::unsupported,
-                  {.where = "memory",
-                   .rule = "cannot plan a connection that drives its branches itself",
-                   .hint = "memory=none; connection.adjoint=true saves memory in a solver"});
     connection.drive(state, parts);
     return state;
   }
-  if (parts.memory && torch::GradMode::is_enabled() && !parts.visit) {
+  if (parts.memory && torch::GradMode::is_enabled() && !parts.visit && !parts.watch) {
     const auto step = [&connection, parts](int64_t i, State s) {
       step_stream(connection, s, parts.schedule[static_cast<size_t>(i)], parts);
       return s;

@@ -26,10 +26,13 @@ struct StreamParts {
   std::function<void(const Site&, const Read&, const at::Tensor& y)> watch = {};
   // Told the state after each site.
   std::function<void(const Site&, const State&)> visit = {};
-  // Says which activations of a pass with gradient are kept; null: all. Not asked where `visit` is
-  // told, since what it sees must have a history.
+  // Says which activations of a pass with gradient are kept; null: all. Not asked where `visit` or
+  // `watch` are told, since what they see must have a history.
   StreamMemory* memory = nullptr;
 };
+
+// Throws ErrorKind::unsupported for a connection that memory plans do not fit.
+void check_runs_again(const Connection& connection);
 
 // The state after the last site; `connection.finish` of it is the network's output.
 State run_stream(Connection& connection, const at::Tensor& x0, const StreamParts& parts);

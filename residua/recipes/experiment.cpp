@@ -6,7 +6,9 @@
 #include <algorithm>
 
 #include "residua/connections/connection.h"
+#include "residua/connections/memory_plan.h"
 #include "residua/core/error.h"
+#include "residua/models/stream_model.h"
 #include "residua/optim/parameter_groups.h"
 #include "residua/optim/trainable.h"
 #include "residua/train/device.h"
@@ -99,6 +101,18 @@ void check_connection(const Json& model) {
       .resolve(part.connection.options_or_empty(), "model.connection");
 }
 
+void plan_memory(Model& model, const Component& plan) {
+  if (plan.name == "none") return;
+  auto* stream = dynamic_cast<StreamModel*>(&model);
+  if (!stream)
+    throw Error(ErrorKind::unsupported,
+                {.where = "memory",
+                 .rule = "plans the residual stream of a model, and this one has none",
+                 .hint = "memory=none"});
+  check_runs_again(stream->connection());
+  stream->use_memory(std::make_shared<StreamMemory>(memory_planners().create(plan)));
+}
+
 }  // namespace
 
 TrainOptions resolve_options(const Json& configuration) {
@@ -107,6 +121,7 @@ TrainOptions resolve_options(const Json& configuration) {
   options.data = resolve_with(datasets(), options.data, DataExtras{}, "data");
   options.optim = resolve_with(optimizers(), options.optim, ParameterRules{}, "optim");
   options.schedule = resolve_with(schedules(), options.schedule, NoExtras{}, "schedule");
+  options.memory = resolve_with(memory_planners(), options.memory, NoExtras{}, "memory");
   // Spelled out when the data are known.
   const Component model = resolve_with(models(), options.model, NoExtras{}, "model");
   check_connection(model.options_or_empty());
@@ -205,6 +220,7 @@ Experiment make_experiment(TrainOptions options) {
   options.model = fit_model(options.model, info, input_size(info, options.augment));
   e.options = std::move(options);
   e.model = make_model(e.options.model, e.options.loop.seed);
+  plan_memory(*e.model, e.options.memory);
   place_module(*e.model, parse_device(e.options.loop.device), e.options.loop.channels_last);
   train_only(*e.model, e.options.trainable);
   e.task = std::make_shared<ClassificationTask>(ClassificationOptions{e.options.label_smoothing});

@@ -66,6 +66,7 @@ struct TrainOptions {
   Component data = "digits";
   Component optim = "sgd";
   Component schedule = "cosine";
+  Component memory = "none";
   AugmentOptions augment = {};
   int64_t batch_size = 32;
   double label_smoothing = 0;
@@ -85,6 +86,9 @@ struct TrainOptions {
           "decay_norm_and_bias and rules (by parameter name)");
     f.add("schedule", schedule,
           "of the learning rate: a name of `residua list schedules`, and its options");
+    f.add("memory", memory,
+          "which activations are kept for the gradient, the others being computed again: a name of "
+          "`residua list memory`, and its options");
     f.add("augment", augment, "how training images are changed at random");
     f.add("batch_size", batch_size, "images in a batch", {.min = 1, .max = 1 << 20});
     f.add("label_smoothing", label_smoothing, "part of the target that is spread over all classes",

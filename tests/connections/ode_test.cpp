@@ -176,10 +176,16 @@ TEST(Ode, CountsEvaluations) {
         },
         vector_of({1}), {0, 1}, {.method = method, .step = 0.1}, &stats);
     EXPECT_EQ(stats.evaluations, calls) << name_of(method);
-    if (method == OdeMethod::euler) EXPECT_EQ(calls, 10);
-    if (method == OdeMethod::rk4) EXPECT_EQ(calls, 40);
+    if (method == OdeMethod::euler) {
+      EXPECT_EQ(calls, 10);
+    }
+    if (method == OdeMethod::rk4) {
+      EXPECT_EQ(calls, 40);
+    }
     // Two for the first slope and step; then six a step, of which the first is known.
-    if (method == OdeMethod::dopri5) EXPECT_EQ(calls, 2 + 6 * (stats.accepted + stats.rejected));
+    if (method == OdeMethod::dopri5) {
+      EXPECT_EQ(calls, 2 + 6 * (stats.accepted + stats.rejected));
+    }
   }
 }
 

@@ -73,7 +73,9 @@ TEST(BufferPlan, KeepsLivingValuesApart) {
       for (const bool share : {false, true}) {
         const BufferPlan plan = plan_buffers(p, {.in_place = in_place, .share = share});
         EXPECT_TRUE(survives(p, plan)) << seed;
-        if (!in_place) EXPECT_GE(plan.bytes, bound);
+        if (!in_place) {
+          EXPECT_GE(plan.bytes, bound);
+        }
       }
     }
   }

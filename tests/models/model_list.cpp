@@ -106,6 +106,16 @@ std::vector<TinyModel> tiny_models() {
   list.push_back(mlp.with("norm", false));
   for (const TinyModel& base : {cifar, mlp})
     list.push_back(base.with("connection", {{"name", "scaled"}, {"learned", true}}));
+  list.push_back(mlp.with("depth", 4).with("connection", {{"name", "ode"}, {"share", 2}}));
+  list.push_back(mlp.with(
+      "connection",
+      {{"name", "ode"}, {"method", "dopri5"}, {"share", 4}, {"adjoint", true}, {"time", "added"}}));
+  list.push_back(cifar.with("n", 3)
+                     .with("order", "pre")
+                     .with("connection", {{"name", "ode"}, {"share", 2}, {"method", "rk4"}}));
+  list.push_back({{"odenet_resnet", {{"width", 8}, {"blocks", 2}, {"in_channels", 3}}}, 12});
+  list.push_back({{"odenet", {{"width", 8}, {"in_channels", 3}}}, 12});
+  list.push_back(list.back().with("method", "rk4").with("adjoint", false));
   for (TinyModel& model : tiny_transformers()) list.push_back(std::move(model));
   for (const TinyModel& base : {cifar, bottleneck, mlp}) {
     const bool images = base.component.name != "mlp";

@@ -106,7 +106,18 @@ Gpt::Gpt(const GptOptions& options, const Random& random) : options_(options) {
   add_blocks(*transformer, random);
   if (o.positions == GptPositions::rotary)
     rotary_ = std::make_unique<Rotary>(o.dim / o.heads, kRotaryBase);
-  ln_f_ = transformer->register_module("ln_f", vector_norm(o.norm, o.dim, kGptNormEps, o.bias));
+  const EndStyle ends = connection_->ends();
+  if (ends.norm)
+    ln_f_ = transformer->register_module("ln_f", vector_norm(o.norm, o.dim, kGptNormEps, o.bias));
+  if (ends.scalars) bias2_ = register_parameter("bias2", torch::zeros({1}));
+  if (ends.zero_classifier && o.tied)
+    throw Error(
+        ErrorKind::unsupported,
+        {.where = "connection",
+         .rule = fmt::format("{} does not ride a gpt: its output layer begins at zero, which "
+                             "one that is tied to the embedding cannot",
+                             o.connection.name),
+         .hint = "set tied=false"});
   connection_->set_readout([this](const at::Tensor& stream) { return unembed(stream); });
   if (o.tied)
     tied_ = register_module("lm_head", std::make_shared<TiedLinear>(wte_));
@@ -114,12 +125,14 @@ Gpt::Gpt(const GptOptions& options, const Random& random) : options_(options) {
     head_ = register_module("lm_head",
                             linear(o.dim, o.vocab_size, {.bias = false, .stddev = kGptStddev},
                                    random.split("lm_head")));
+  if (ends.zero_classifier) zero_weights(*head_);
 }
 
 void Gpt::add_blocks(torch::nn::Module& transformer, const Random& random) {
   const TransformerBlockOptions block_options = gpt_block_options(options_, schedule().size());
   const auto list = transformer.register_module("h", std::make_shared<torch::nn::Module>("Blocks"));
   for (int64_t i = 0; i < options_.depth; ++i) {
+    if (!runs(2 * i)) continue;  // shares the weights of another one
     const std::string name = std::to_string(i);
     const auto block = std::make_shared<TransformerBlock>(
         block_options, connection_->style(site_of(2 * i)), connection_->style(site_of(2 * i + 1)),
@@ -165,7 +178,8 @@ at::Tensor Gpt::run_embeddings(const at::Tensor& x, DecodeCache* cache) {
 }
 
 at::Tensor Gpt::unembed(const at::Tensor& stream) {
-  const at::Tensor y = ln_f_->forward(stream);
+  at::Tensor y = ln_f_ ? ln_f_->forward(stream) : stream;
+  if (bias2_.defined()) y = y + bias2_;
   return tied_ ? tied_->forward(y) : head_->forward(y);
 }
 
@@ -186,6 +200,7 @@ void Gpt::reset_classifier(int64_t num_classes, Random random) {
   auto fresh = fresh_classifier(head_ ? *head_ : old, num_classes, random);
   fresh->to(wte_->weight.device(), wte_->weight.scalar_type());
   fresh->train(is_training());
+  if (connection_->ends().zero_classifier) zero_weights(*fresh);
   head_ = fresh;
   tied_ = nullptr;
   options_.tied = false;

@@ -102,7 +102,8 @@ class Gpt final : public StreamModel, public TokenModel {
   std::shared_ptr<Embedding> wte_, wpe_;  // wpe is null with rotary positions
   std::unique_ptr<Rotary> rotary_;
   std::vector<std::shared_ptr<TransformerBlock>> blocks_;
-  std::shared_ptr<VectorNorm> ln_f_;
+  std::shared_ptr<VectorNorm> ln_f_;  // null where the connection wants no normalisation
+  at::Tensor bias2_;                  // before the output, where the connection asks for scalars
   std::shared_ptr<Linear> head_;      // null while tied
   std::shared_ptr<TiedLinear> tied_;  // null when not
   VisitAttention visit_attention_;

@@ -190,17 +190,22 @@ at::Tensor NfNet::run_stem(const at::Tensor& x) {
 }
 
 at::Tensor NfNet::run_blocks(const at::Tensor& x, std::vector<at::Tensor>* levels) {
-  at::Tensor seen, entered;  // a shortcut starts from what its branch has computed of the same x
+  struct Entered {  // a shortcut starts from what its branch has computed of the same x
+    at::Tensor x, y;
+  };
+  const auto seen = std::make_shared<Entered>();
   const auto block_of = [this](const Site& site) -> NfBlock& {
     return *blocks_[static_cast<size_t>(site.branch)];
   };
   StreamParts parts{.schedule = schedule()};
-  parts.branch = [&](const Site& site, const at::Tensor& input, State&) {
-    seen = input;
-    return block_of(site).branch(input, &entered);
+  parts.branch = [block_of, seen](const Site& site, const at::Tensor& input, State&) {
+    *seen = {};
+    if (!site.has_shortcut()) return block_of(site).branch(input, nullptr);
+    seen->x = input;
+    return block_of(site).branch(input, &seen->y);
   };
-  parts.shortcut = [&](const Site& site, const at::Tensor& stream) {
-    return block_of(site).shortcut(stream, stream.is_same(seen) ? entered : at::Tensor());
+  parts.shortcut = [block_of, seen](const Site& site, const at::Tensor& stream) {
+    return block_of(site).shortcut(stream, stream.is_same(seen->x) ? seen->y : at::Tensor());
   };
   if (levels)
     parts.visit = [&](const Site& site, const State& state) {

@@ -110,10 +110,14 @@ Vit::Vit(const VitOptions& options, const Random& random) : options_(options) {
   fill_normal(pos_embed_.detach(), kVitStddev, random.split("pos_embed"));
   add_stem(random);
   add_blocks(random);
-  norm_ = register_module(o.pool == VitPool::token ? "norm" : "fc_norm",
-                          vector_norm(VectorNormKind::layer, o.dim, kVitNormEps, true));
+  const EndStyle ends = connection_->ends();
+  if (ends.norm)
+    norm_ = register_module(o.pool == VitPool::token ? "norm" : "fc_norm",
+                            vector_norm(VectorNormKind::layer, o.dim, kVitNormEps, true));
+  if (ends.scalars) bias2_ = register_parameter("bias2", torch::zeros({1}));
   head_ = register_module(
       "head", linear(o.dim, o.num_classes, {.stddev = kVitStddev}, random.split("head")));
+  if (ends.zero_classifier) zero_weights(*head_);
 }
 
 void Vit::add_stem(const Random& random) {
@@ -133,6 +137,7 @@ void Vit::add_blocks(const Random& random) {
   const auto list = register_module("blocks", std::make_shared<torch::nn::Module>("Blocks"));
   std::shared_ptr<torch::nn::Module> attns, ffns;
   for (int64_t i = 0; i < o.depth * o.branches; ++i) {
+    if (!runs(2 * i)) continue;  // shares the weights of another one
     const std::string name = std::to_string(i / o.branches), place = std::to_string(i % o.branches);
     const auto block = std::make_shared<TransformerBlock>(
         vit_block_options(o), connection_->style(site_of(2 * i)),
@@ -183,10 +188,11 @@ StreamParts Vit::stream_parts() {
 at::Tensor Vit::run_blocks(const at::Tensor& tokens) { return run(tokens, stream_parts()); }
 
 at::Tensor Vit::head(const at::Tensor& tokens) {
-  const at::Tensor pooled = options_.pool == VitPool::token
-                                ? tokens.select(1, 0)
-                                : tokens.narrow(1, 1, tokens.size(1) - 1).mean(1);
-  return head_->forward(norm_->forward(pooled));
+  at::Tensor pooled = options_.pool == VitPool::token
+                          ? tokens.select(1, 0)
+                          : tokens.narrow(1, 1, tokens.size(1) - 1).mean(1);
+  if (norm_) pooled = norm_->forward(pooled);
+  return head_->forward(bias2_.defined() ? pooled + bias2_ : pooled);
 }
 
 at::Tensor Vit::forward(at::Tensor x) { return head(run_blocks(embed(x))); }
@@ -206,6 +212,7 @@ std::vector<at::Tensor> Vit::features(at::Tensor x) {
 
 void Vit::reset_classifier(int64_t num_classes, Random random) {
   head_ = replace_module("head", fresh_classifier(*head_, num_classes, random));
+  if (connection_->ends().zero_classifier) zero_weights(*head_);
   info_.num_classes = options_.num_classes = num_classes;
 }
 

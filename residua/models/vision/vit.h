@@ -96,6 +96,7 @@ class Vit final : public StreamModel {
   std::vector<std::shared_ptr<TransformerBlock>> blocks_;
   std::shared_ptr<VectorNorm> norm_;
   std::shared_ptr<Linear> head_;
+  at::Tensor bias2_;  // before the head, where the connection asks for scalars
   VisitAttention visit_attention_;
 };
 
