@@ -10,6 +10,7 @@
 #include "residua/analysis/signal/signal_probes.h"
 #include "residua/analysis/skip_cost.h"
 #include "residua/analysis/stream_reads.h"
+#include "residua/analysis/tuning_memory.h"
 
 namespace residua {
 
@@ -26,6 +27,7 @@ Registry<Probe>& probes() {
     add_skip_cost_probe(r);
     add_stiffness_probes(r);
     add_stream_reads_probe(r);
+    add_tuning_memory_probe(r);
     add_update_size_probe(r);
     add_weight_spectrum_probe(r);
     return r;

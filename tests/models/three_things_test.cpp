@@ -183,5 +183,16 @@ TEST(Positions, OfTheSameSizeStayAndOfAnotherAreInterpolated) {
   EXPECT_LT((larger.select(1, 1 + 12) - table.select(1, 1 + 4)).abs().max().item<double>(), 1e-5);
 }
 
+TEST(Positions, AreAdoptedFromAnotherImageSize) {
+  VitOptions small = tiny_things(1, 1, 0), large = small;
+  large.image_size = 24;
+  const Vit from(small, Random(1));
+  Vit to(large, Random(2));
+  const at::Tensor table = from.named_parameters()["pos_embed"];
+  EXPECT_TRUE(to.adopt("pos_embed", table.detach()));
+  EXPECT_TRUE(to.named_parameters()["pos_embed"].equal(resize_positions(table, 3)));
+  EXPECT_FALSE(to.adopt("cls_token", table));
+}
+
 }  // namespace
 }  // namespace residua

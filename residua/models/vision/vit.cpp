@@ -216,6 +216,12 @@ void Vit::reset_classifier(int64_t num_classes, Random random) {
   info_.num_classes = options_.num_classes = num_classes;
 }
 
+bool Vit::adopt(const std::string& name, const at::Tensor& tensor) {
+  if (name != "pos_embed" || tensor.dim() != 3 || tensor.size(2) != options_.dim) return false;
+  pos_embed_.detach().copy_(resize_positions(tensor, options_.image_size / options_.patch));
+  return true;
+}
+
 at::Tensor resize_positions(const at::Tensor& pos_embed, int64_t side) {
   const int64_t dim = pos_embed.size(2);
   const auto old = std::lround(std::sqrt(static_cast<double>(pos_embed.size(1) - 1)));

@@ -71,6 +71,8 @@ class Vit final : public StreamModel {
   // The patches after each block, as maps [N, dim, H / patch, W / patch].
   std::vector<at::Tensor> features(at::Tensor x) override;
   void reset_classifier(int64_t num_classes, Random random) override;
+  // Position embeddings of another number of patches, interpolated.
+  bool adopt(const std::string& name, const at::Tensor& tensor) override;
 
   // Images to the first stream [N, 1 + patches, dim], and the last stream to logits.
   at::Tensor embed(const at::Tensor& x);
