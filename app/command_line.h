@@ -25,6 +25,10 @@ struct Invocation {
   InfoArguments info = {};
   DataArguments data = {};
   VerifyArguments verify = {};
+  ReproduceArguments reproduce = {};
+  PapersArguments papers = {};
+  ReportArguments report = {};
+  CompareArguments compare = {};
   DoctorArguments doctor = {};
   HelpRequest help = {};
   std::string completion_shell = {};

@@ -14,6 +14,10 @@ extern "C" const residua::app::CommandTable* residua_command_table() {
       .info = &info,
       .data = &data,
       .verify = &verify,
+      .reproduce = &reproduce,
+      .papers = &papers,
+      .report = &report,
+      .compare = &compare,
       .explain = &explain,
       .training_environment = &training_environment,
   };

@@ -18,14 +18,7 @@ struct Paper {
   Recipe recipe;
   std::map<Scale, Json> results;
 
-  // Of the largest scale at which claims were checked.
-  const Json* last() const {
-    for (auto scale = kScales.rbegin(); scale != kScales.rend(); ++scale)
-      if (const auto found = results.find(*scale);
-          found != results.end() && found->second.at("verdict") != "none")
-        return &found->second;
-    return nullptr;
-  }
+  const Json* last() const { return last_verdict(results); }
   std::string verdict() const {
     return last() == nullptr ? "none" : last()->at("verdict").get<std::string>();
   }
@@ -44,10 +37,10 @@ bool is_stale(const Recipe& recipe, Scale scale, const Json& results) {
 
 Json paper_to_json(const Paper& p) {
   const Recipe& r = p.recipe;
-  Json json{{"slug", r.slug},     {"title", r.title},     {"year", r.year},
-            {"authors", r.authors}, {"arxiv", r.arxiv},   {"family", r.family},
-            {"kind", r.kind},     {"summary", r.summary}, {"implemented", r.implemented},
-            {"checked", r.checked}, {"components", r.components}, {"reference", r.reference},
+  Json json{{"slug", r.slug},        {"title", r.title},           {"year", r.year},
+            {"authors", r.authors},  {"arxiv", r.arxiv},           {"family", r.family},
+            {"kind", r.kind},        {"summary", r.summary},       {"implemented", r.implemented},
+            {"checked", r.checked},  {"components", r.components}, {"reference", r.reference},
             {"verdict", p.verdict()}};
   json["results"] = Json::array();
   for (const auto& [scale, results] : p.results)
@@ -130,6 +123,7 @@ int papers(const PapersArguments& a) {
   for (const auto& malformed : folder.malformed) refused.push_back(malformed.sentence);
   std::vector<Paper> chosen;
   std::vector<std::string> slugs;
+  const std::string verdict = a.verdict == "not-held" ? "not held" : a.verdict;
   bool one = false;
   for (const Recipe& recipe : folder.recipes) {
     slugs.push_back(recipe.slug);
@@ -137,7 +131,7 @@ int papers(const PapersArguments& a) {
     if (fnmatch(a.pattern.c_str(), recipe.slug.c_str(), 0) != 0) continue;
     if (!a.family.empty() && recipe.family != a.family) continue;
     Paper paper{recipe, read_all_results(a.places.results, recipe.slug, refused)};
-    if (a.verdict.empty() || paper.verdict() == a.verdict) chosen.push_back(std::move(paper));
+    if (a.verdict.empty() || paper.verdict() == verdict) chosen.push_back(std::move(paper));
   }
   if (a.json) {
     Json list = Json::array();

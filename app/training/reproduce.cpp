@@ -50,10 +50,9 @@ void choose_family(const RecipeFolder& all, const std::string& family, ChosenRec
 
 ChosenRecipes choose_recipes(const ReproduceArguments& a) {
   if (a.slugs.empty() == a.family.empty())
-    throw Error(ErrorKind::invalid_argument,
-                {.where = "residua reproduce",
-                 .rule = "takes either names of recipes or --family",
-                 .hint = "`residua papers` lists them"});
+    throw Error(ErrorKind::invalid_argument, {.where = "residua reproduce",
+                                              .rule = "takes either names of recipes or --family",
+                                              .hint = "`residua papers` lists them"});
   const std::string folder = papers_folder(a.places.papers);
   ChosenRecipes chosen;
   if (!a.family.empty()) {
@@ -84,10 +83,10 @@ Scale scale_of_name(const std::string& name) {
 
 void print_summary(const Reproduction& found, const ReproduceArguments& a) {
   if (a.json) {
-    fmt::print("{}\n", Json{{"results", found.results},
-                            {"failures", found.failures},
-                            {"stopped", found.stopped}}
-                           .dump(1));
+    fmt::print(
+        "{}\n",
+        Json{{"results", found.results}, {"failures", found.failures}, {"stopped", found.stopped}}
+            .dump(1));
     return;
   }
   for (const Json& results : found.results) print_claims(results);

@@ -11,8 +11,8 @@ namespace residua {
 
 namespace {
 
-std::vector<Batch> first_batches(const std::shared_ptr<const Dataset>& dataset,
-                                 const TrainOptions& options, int64_t images) {
+std::vector<Batch> first_prepared_batches(const std::shared_ptr<const Dataset>& dataset,
+                                          const TrainOptions& options, int64_t images) {
   Pipeline pipeline(dataset->info(), options.augment, Phase::test);
   Loader loader(
       dataset, std::move(pipeline),
@@ -47,11 +47,11 @@ void load_probed_weights(Model& model, const std::string& path) {
 }  // namespace
 
 std::vector<Batch> ProbedModel::test_batches(int64_t images) const {
-  return first_batches(data->test, options, images);
+  return first_prepared_batches(data->test, options, images);
 }
 
 std::vector<Batch> ProbedModel::train_batches(int64_t images) const {
-  return first_batches(data->train, options, images);
+  return first_prepared_batches(data->train, options, images);
 }
 
 StreamModel& ProbedModel::stream(const std::string& probe) const {

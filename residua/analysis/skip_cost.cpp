@@ -41,14 +41,14 @@ double executed_macs(Model& model, const std::vector<Batch>& batches) {
   return macs / images;
 }
 
-double pass_seconds(Model& model, const std::vector<Batch>& batches) {
+double skip_pass_seconds(Model& model, const std::vector<Batch>& batches) {
   const at::NoGradGuard no_grad;
   const double begin = skip_clock();
   for (const Batch& batch : batches) model.forward(batch.input);
   return skip_clock() - begin;
 }
 
-double correlation(const at::Tensor& a, const at::Tensor& b) {
+double skip_correlation(const at::Tensor& a, const at::Tensor& b) {
   const at::Tensor x = a - a.mean(), y = b - b.mean();
   const double norm = (x.norm() * y.norm()).item<double>();
   return norm > 0 ? (x * y).sum().item<double>() / norm : 0;
@@ -99,8 +99,8 @@ class SkipCost final : public Probe {
     add_random(result, model, *skipnet, batches, executed, context.random);
     std::vector<at::Tensor> brightness;
     for (const Batch& batch : batches) brightness.push_back(batch.input.mean({1, 2, 3}));
-    result.metrics.push_back(
-        {"brightness_correlation", correlation(at::cat(brightness).to(at::kDouble), gates.sum(1))});
+    result.metrics.push_back({"brightness_correlation",
+                              skip_correlation(at::cat(brightness).to(at::kDouble), gates.sum(1))});
     result.series.push_back(by_block(gates));
     return result;
   }
@@ -114,9 +114,9 @@ class SkipCost final : public Probe {
     double seconds = 0, open_seconds = 0;
     for (int64_t i = 0; i < options_.repeats; ++i) {  // alternating, so that both see the same load
       skipnet.decide_by({});
-      const double own = pass_seconds(model, batches);
+      const double own = skip_pass_seconds(model, batches);
       skipnet.decide_by(open_gates());
-      const double all = pass_seconds(model, batches);
+      const double all = skip_pass_seconds(model, batches);
       seconds = i == 0 ? own : std::min(seconds, own);
       open_seconds = i == 0 ? all : std::min(open_seconds, all);
     }

@@ -91,6 +91,15 @@ struct BranchStyle {
   bool value = true;             // and its own value projection
 };
 
+// How a connection reads and merges, in words and formulas for people; drawn in the gallery.
+struct StreamDiagram {
+  std::vector<std::string> streams = {"x"};  // that run side by side
+  std::string begin = "x0";
+  std::string read = "x";          // what the branch f gets
+  std::string merge = "x + f(x)";  // what the streams become
+  std::string finish = "x";
+};
+
 // The steps at whose attention a site finds its keys and values when it decodes with a cache.
 struct CachedAt {
   int64_t keys = 0, values = 0;
@@ -132,15 +141,15 @@ class Connection : public torch::nn::Module {
   virtual bool has_shortcut() const { return true; }
   // Called for each branch of the carrier when it has been built with its initial weights.
   virtual void init(const Site&, torch::nn::Module& branch, const Random& random);
+  // Variance of the stream after a site of a fresh network whose branches keep the variance of
+  // their input, where the stream begins with variance 1; 0: not known.
+  virtual double expected_variance(const Site&) const { return 0; }
 
   // --- where the branches' weights lie on several ranks (Carrier::collective)
   // Whether merges take this rank's part of a branch's output; otherwise the carrier sums first.
   virtual bool sums_ranks() const { return false; }
   // Whether merges take outputs whose sum is still under way (State::arrivals).
   virtual bool takes_late_outputs() const { return false; }
-  // Variance of the stream after a site of a fresh network whose branches keep the variance of
-  // their input, where the stream begins with variance 1; 0: not known.
-  virtual double expected_variance(const Site&) const { return 0; }
 
   // --- in a pass
   virtual State begin(const at::Tensor& x0);
@@ -182,6 +191,11 @@ class Connection : public torch::nn::Module {
   // tokens may be decoded one after the other.
   virtual bool decodes() const { return !drives(); }
 
+  // --- predictions in mid-pass
+  // Set by carriers that can read a stream out: what the network would put out if it ended there.
+  using Readout = std::function<at::Tensor(const at::Tensor& stream)>;
+  void set_readout(Readout readout) { readout_ = std::move(readout); }
+
   // --- after a pass
   // A term to add to the mean loss; undefined: none. `sample_losses` [N] carry no gradient.
   virtual at::Tensor penalty(const State& state, const at::Tensor& sample_losses);
@@ -191,10 +205,17 @@ class Connection : public torch::nn::Module {
   // Whether the last state is asked for penalty and metrics.
   virtual bool has_extras() const { return false; }
 
+  // --- for people
+  virtual StreamDiagram describe() const { return {}; }
+
  protected:
+  at::Tensor readout(const at::Tensor& stream) const { return readout_(stream); }
   // Throws ErrorKind::unsupported: "[connection] NAME does not ride a CARRIER: REASON".
   [[noreturn]] static void refuse(const std::string& name, const Carrier& carrier,
                                   const std::string& reason);
+
+ private:
+  Readout readout_;
 };
 
 // Every connection by name. A connection that cannot ride the carrier throws

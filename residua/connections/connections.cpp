@@ -5,6 +5,7 @@
 #include "residua/connections/identity.h"
 #include "residua/connections/ladder.h"
 #include "residua/connections/laurel.h"
+#include "residua/connections/multirate.h"
 #include "residua/connections/norm_free.h"
 #include "residua/connections/ode_connection.h"
 #include "residua/connections/orthonormal.h"
@@ -22,6 +23,7 @@ Registry<Connection, Carrier, Random>& connections() {
     add_hyper_connections(r);
     add_identity_connections(r);
     add_ladder_connections(r);
+    add_multirate_connections(r);
     add_laurel_connections(r);
     add_norm_free_connections(r);
     add_ode_connections(r);

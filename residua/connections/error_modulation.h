@@ -1,6 +1,6 @@
 #pragma once
 // Backward error modulation: "All You Need is Beyond a Good Init" (Xie, Xiong, Pu 2017,
-// arXiv:1703.01827), section 3.3. In the backward pass the error at each point of the stream is
+// arXiv:1703.01827). In the backward pass the error at each point of the stream is
 // scaled towards the norm that it has at the point above, so that it neither vanishes nor explodes
 // on its way down.
 

@@ -38,7 +38,7 @@ class LadderConnection final : public Connection {
       const bool named = options.blocks.empty()
                              ? site.block >= first
                              : std::ranges::count(options.blocks, site.block) > 0;
-      stale_.push_back(named && !site.changes_shape());
+      stale_.push_back(named && !site.has_shortcut());
     }
   }
 

@@ -159,7 +159,8 @@ class Laurel final : public Connection {
 
   void resize(State& state, const Site& site, const Shortcut& shortcut) override {
     Connection::resize(state, site, shortcut);
-    std::erase_if(state.memo, [](const auto& m) { return m.first.starts_with("laurel.past"); });
+    if (site.changes_shape())
+      std::erase_if(state.memo, [](const auto& m) { return m.first.starts_with("laurel.past"); });
   }
 
   void merge(State& state, const Site& site, const at::Tensor& y, const Read&) override {

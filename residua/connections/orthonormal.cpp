@@ -50,6 +50,8 @@ class OrthonormalConnection final : public Connection {
  public:
   OrthonormalConnection(const OrthonormalOptions& options, const Carrier& carrier)
       : options_(options) {
+    if (carrier.kind != CarrierKind::cnn && carrier.kind != CarrierKind::mlp)
+      refuse("orthonormal", carrier, "it is about the filters of convolutions and of perceptrons");
     if (options_.project_every > 0 || options_.modulated_steps > 0)
       steps_ = register_buffer("steps", torch::zeros({}, torch::kLong));
     if (options_.modulation == Modulation::off && !options_.watch) return;

@@ -15,7 +15,7 @@ const std::string kSum = "parallel.sum";
 std::vector<std::vector<std::vector<Site>>> chunks_of(const std::vector<std::vector<Site>>& units,
                                                       int64_t k) {
   const auto reshapes = [](const std::vector<Site>& unit) {
-    return std::ranges::any_of(unit, &Site::changes_shape);
+    return std::ranges::any_of(unit, &Site::has_shortcut);
   };
   std::vector<std::vector<std::vector<Site>>> chunks;
   for (const std::vector<Site>& unit : units) {
@@ -31,18 +31,24 @@ std::vector<std::vector<std::vector<Site>>> chunks_of(const std::vector<std::vec
 struct ParallelOptions {
   int64_t k = 2;
   ParallelKinds kinds = ParallelKinds::same;
+  double drop_path = 0;
   void fields(Fields& f) {
     f.add("k", k, "branches of a group", {.min = 1});
     f.add("kinds", kinds,
           "same: attentions beside attentions, MLPs beside MLPs; mixed: branches that follow one "
           "another, so that k=2 puts an attention beside its MLP");
+    f.add("drop_path", drop_path,
+          "part of the samples for which training leaves out a branch, each on its own; the others "
+          "count so much more",
+          {.min = 0, .max = 1, .open_max = true});
   }
 };
 
 class ParallelConnection final : public Connection {
  public:
   ParallelConnection(const ParallelOptions& options, const Carrier& carrier)
-      : groups_(parallel_groups(carrier.sites, options.k, options.kinds)),
+      : drop_path_(options.drop_path),
+        groups_(parallel_groups(carrier.sites, options.k, options.kinds)),
         last_(carrier.sites.size()),
         alone_(carrier.sites.size()),
         collective_(carrier.collective) {
@@ -64,7 +70,8 @@ class ParallelConnection final : public Connection {
 
   void merge(State& state, const Site& site, const at::Tensor& y, const Read&) override {
     at::Tensor& sum = state.memo[kSum];
-    sum = sum.defined() ? sum + y : y;
+    const at::Tensor kept = drop_path_ > 0 && is_training() ? y * kept_samples(y) : y;
+    sum = sum.defined() ? sum + kept : kept;
     if (!last_[static_cast<size_t>(site.branch)]) return;
     if (collective_) {
       sum = sum.contiguous();
@@ -80,10 +87,21 @@ class ParallelConnection final : public Connection {
   }
 
   PlainMerge plain_merge(const Site& site) const override {
-    return alone_[static_cast<size_t>(site.branch)] ? PlainMerge::sum : PlainMerge::no;
+    const bool plain = alone_[static_cast<size_t>(site.branch)] && drop_path_ == 0;
+    return plain ? PlainMerge::sum : PlainMerge::no;
   }
 
  private:
+  // 1 / (1 - p) for the samples that keep the branch, 0 for the others. [N, 1, ...]
+  at::Tensor kept_samples(const at::Tensor& y) const {
+    std::vector<int64_t> shape(static_cast<size_t>(y.dim()), 1);
+    shape[0] = y.size(0);
+    return at::empty(shape, y.options().requires_grad(false))
+        .bernoulli_(1 - drop_path_)
+        .div_(1 - drop_path_);
+  }
+
+  double drop_path_;
   std::vector<std::vector<Site>> groups_;
   std::vector<bool> last_, alone_;  // of its group, by branch
   Collective* collective_;

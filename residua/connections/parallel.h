@@ -22,8 +22,8 @@ struct EnumNames<ParallelKinds> {
   static constexpr std::array names{"same", "mixed"};
 };
 
-// The groups in order of execution. A branch that changes the stream's shape stands alone, a group
-// never spans two stages, and a last group may be smaller than k.
+// The groups in order of execution. A branch whose site has a shortcut (where the stream changes
+// its shape) stands alone, a group never spans two stages, and a last group may be smaller than k.
 std::vector<std::vector<Site>> parallel_groups(const std::vector<Site>& sites, int64_t k,
                                                ParallelKinds kinds);
 

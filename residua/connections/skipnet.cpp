@@ -29,11 +29,11 @@ constexpr const char* kSkipCell = "skipnet.cell";
 constexpr std::string_view kSkipDecision = "skipnet.decision.";
 constexpr std::string_view kSkipLogOdds = "skipnet.log_odds.";
 
-std::string numbered_memo(std::string_view prefix, int64_t step) {
+std::string skipnet_memo(std::string_view prefix, int64_t step) {
   return fmt::format("{}{:06}", prefix, step);  // so that order by name is order in time
 }
 
-std::vector<at::Tensor> memos(const State& state, std::string_view prefix) {
+std::vector<at::Tensor> skipnet_memos(const State& state, std::string_view prefix) {
   std::vector<at::Tensor> found;
   for (auto at = state.memo.lower_bound(std::string(prefix));
        at != state.memo.end() && at->first.starts_with(prefix); ++at)
@@ -41,7 +41,7 @@ std::vector<at::Tensor> memos(const State& state, std::string_view prefix) {
   return found;
 }
 
-const at::Tensor* current_gate(const State& state) {
+const at::Tensor* skipnet_gate(const State& state) {
   const auto found = state.memo.find(kSkipGate);
   return found == state.memo.end() ? nullptr : &found->second;
 }
@@ -65,16 +65,18 @@ SkipNet::SkipNet(const SkipNetOptions& options, const Carrier& carrier, const Ra
 }
 
 // On a GPT each token has its gate. An MLP takes tokens one by one, so that its rows are the tokens
-// [R, 1, C]; an attention runs for all tokens, which may need one that is passed over.
+// [R, 1, C]; an attention always runs for all tokens, since later ones attend to those that are
+// passed over too.
 Read SkipNet::read(State& state, const Site& site) {
-  const at::Tensor* gate = current_gate(state);
+  const at::Tensor* gate = skipnet_gate(state);
   Read read{.input = state.x()};
   if (!gate || is_training() || !options_.rows) return read;
   const bool tokens = gate->dim() == 2;
+  if (tokens && site.kind == SiteKind::attention) return read;
   const at::Tensor rows = gate->flatten().nonzero().flatten();
   if (rows.size(0) == 0) {
     read.run = false;
-  } else if (rows.size(0) < gate->numel() && !(tokens && site.kind == SiteKind::attention)) {
+  } else if (rows.size(0) < gate->numel()) {
     read.rows = rows;
     read.input = tokens ? state.x().flatten(0, 1).index_select(0, rows).unsqueeze(1)
                         : state.x().index_select(0, rows);
@@ -83,7 +85,7 @@ Read SkipNet::read(State& state, const Site& site) {
 }
 
 void SkipNet::merge(State& state, const Site& site, const at::Tensor& y, const Read& read) {
-  const at::Tensor* gate = current_gate(state);
+  const at::Tensor* gate = skipnet_gate(state);
   const auto block = [&](const at::Tensor& shortcut, const at::Tensor& branch) {
     const at::Tensor sum = shortcut + branch;
     return carrier_.post_activation ? sum.relu() : sum;
@@ -110,8 +112,8 @@ void SkipNet::run_gate(State& state, const Site& site) {
   const bool last = branch + 1 == carrier_.sites.size();
   const at::Tensor g = decide(last ? site : carrier_.sites[branch + 1], z);
   state.memo[kSkipGate] = g;
-  state.memo[numbered_memo(kSkipDecision, site.step)] = g;
-  state.memo[numbered_memo(kSkipLogOdds, site.step)] = z;
+  state.memo[skipnet_memo(kSkipDecision, site.step)] = g;
+  state.memo[skipnet_memo(kSkipLogOdds, site.step)] = z;
 }
 
 at::Tensor SkipNet::decide(const Site& next, const at::Tensor& z) const {
@@ -162,9 +164,11 @@ NamedValues SkipNet::metrics(const State& state) {
 }
 
 std::vector<at::Tensor> SkipNet::decisions(const State& state) {
-  return memos(state, kSkipDecision);
+  return skipnet_memos(state, kSkipDecision);
 }
-std::vector<at::Tensor> SkipNet::log_odds(const State& state) { return memos(state, kSkipLogOdds); }
+std::vector<at::Tensor> SkipNet::log_odds(const State& state) {
+  return skipnet_memos(state, kSkipLogOdds);
+}
 
 void add_skipnet_connections(Registry<Connection, Carrier, Random>& connections) {
   connections.add<SkipNetOptions>(

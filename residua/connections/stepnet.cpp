@@ -12,7 +12,7 @@
 
 namespace residua {
 
-void AttentionOptions::fields(Fields& f) {
+void ChannelAttentionOptions::fields(Fields& f) {
   f.add("kind", kind,
         "se: squeeze and excite, eca: a few neighbouring channels, cbam: channels and "
         "positions, srm: mean and deviation of each channel");
@@ -35,7 +35,7 @@ namespace {
 
 constexpr int64_t kLeastInner = 8;
 
-int64_t inner_units(int64_t channels, int64_t reduction) {
+int64_t attention_units(int64_t channels, int64_t reduction) {
   return round_channels(static_cast<double>(channels) / static_cast<double>(reduction),
                         kLeastInner);
 }
@@ -52,14 +52,14 @@ at::Tensor from_maps(const at::Tensor& maps, CarrierKind kind) {
 
 class ChannelAttentionConnection final : public StepSizeConnection {
  public:
-  ChannelAttentionConnection(const AttentionOptions& o, const Carrier& carrier,
+  ChannelAttentionConnection(const ChannelAttentionOptions& o, const Carrier& carrier,
                              const Random& random)
       : kind_(carrier.kind) {
     if (kind_ == CarrierKind::gpt)
       refuse("attention", carrier, "the mean over tokens would let each token see later ones");
-    if (o.kind == AttentionKind::cbam && kind_ != CarrierKind::cnn)
+    if (o.kind == ChannelAttentionKind::cbam && kind_ != CarrierKind::cnn)
       refuse("attention", carrier, "cbam weighs the positions of a map");
-    if (o.kind == AttentionKind::srm && kind_ == CarrierKind::mlp)
+    if (o.kind == ChannelAttentionKind::srm && kind_ == CarrierKind::mlp)
       refuse("attention", carrier, "one value for each channel has no deviation, which srm needs");
     for (size_t i = 0; i < carrier.sites.size(); ++i)
       scales_.push_back(make_scale(o, carrier.sites[i].c_out, std::to_string(i),
@@ -81,24 +81,24 @@ class ChannelAttentionConnection final : public StepSizeConnection {
     return [layer](const at::Tensor& x) { return layer->scale(x); };
   }
 
-  Scale make_scale(const AttentionOptions& o, int64_t channels, const std::string& site,
+  Scale make_scale(const ChannelAttentionOptions& o, int64_t channels, const std::string& site,
                    const Random& random) {
     switch (o.kind) {
-      case AttentionKind::se:
+      case ChannelAttentionKind::se:
         return add_layer(site, "squeeze_excite",
                          std::make_shared<SqueezeExcite>(
                              channels,
                              SqueezeExciteOptions{.ratio = 1 / static_cast<double>(o.reduction),
                                                   .divisor = kLeastInner},
                              random));
-      case AttentionKind::eca:
+      case ChannelAttentionKind::eca:
         return add_layer(site, "eca",
                          std::make_shared<EfficientChannelAttention>(o.kernel, random));
-      case AttentionKind::cbam:
-        return add_layer(
-            site, "cbam",
-            std::make_shared<BlockAttention>(channels, inner_units(channels, o.reduction), random));
-      case AttentionKind::srm: break;
+      case ChannelAttentionKind::cbam:
+        return add_layer(site, "cbam",
+                         std::make_shared<BlockAttention>(
+                             channels, attention_units(channels, o.reduction), random));
+      case ChannelAttentionKind::srm: break;
     }
     return add_layer(site, "srm", std::make_shared<StyleRecalibration>(channels));
   }
@@ -113,7 +113,7 @@ class StepSize final : public torch::nn::Module {
   StepSize(const StepNetOptions& o, int64_t channels, const Random& random)
       : torch::nn::Module("StepSize") {
     const int64_t parts = 2 + static_cast<int64_t>(o.difference) + static_cast<int64_t>(o.refine);
-    const int64_t inner = inner_units(channels, o.reduction);
+    const int64_t inner = attention_units(channels, o.reduction);
     norm_ = register_module("norm", std::make_shared<LayerNorm>(parts * channels));
     fc1_ = register_module("fc1", linear(parts * channels, inner, {}, random.split("fc1")));
     fc2_ = register_module("fc2", linear(inner, channels, {}, random.split("fc2")));
@@ -141,7 +141,7 @@ class StepNet final : public StepSizeConnection {
 
   void resize(State& state, const Site& site, const Shortcut& shortcut) override {
     Connection::resize(state, site, shortcut);
-    state.memo.erase(kStepPrevious);
+    if (site.changes_shape()) state.memo.erase(kStepPrevious);
   }
 
   at::Tensor stepped(State& state, const Site& site, const at::Tensor& y) override {
@@ -167,9 +167,9 @@ class StepNet final : public StepSizeConnection {
 }  // namespace
 
 void add_stepnet_connections(Registry<Connection, Carrier, Random>& connections) {
-  connections.add<AttentionOptions>(
+  connections.add<ChannelAttentionOptions>(
       {"attention", "channel attention weighs the branch: x + a(f(x)) f(x)", "stepnet"}, {},
-      [](const AttentionOptions& o, const Carrier& carrier, const Random& random) {
+      [](const ChannelAttentionOptions& o, const Carrier& carrier, const Random& random) {
         return std::make_shared<ChannelAttentionConnection>(o, carrier, random);
       });
   connections.add<StepNetOptions>(

@@ -16,14 +16,14 @@
 
 namespace residua {
 
-enum class AttentionKind { se, eca, cbam, srm };
+enum class ChannelAttentionKind { se, eca, cbam, srm };
 template <>
-struct EnumNames<AttentionKind> {
+struct EnumNames<ChannelAttentionKind> {
   static constexpr std::array names{"se", "eca", "cbam", "srm"};
 };
 
-struct AttentionOptions {
-  AttentionKind kind = AttentionKind::se;
+struct ChannelAttentionOptions {
+  ChannelAttentionKind kind = ChannelAttentionKind::se;
   int64_t reduction = 16;
   int64_t kernel = 3;
 

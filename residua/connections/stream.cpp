@@ -52,6 +52,10 @@ State run_stream(Connection& connection, const at::Tensor& x0, const StreamParts
     };
     return parts.memory->run(static_cast<int64_t>(parts.schedule.size()), std::move(state), step);
   }
+  return continue_stream(connection, std::move(state), parts);
+}
+
+State continue_stream(Connection& connection, State state, const StreamParts& parts) {
   for (const Site& site : parts.schedule) {
     step_stream(connection, state, site, parts);
     if (parts.visit) parts.visit(site, state);

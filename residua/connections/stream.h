@@ -37,4 +37,7 @@ void check_runs_again(const Connection& connection);
 // The state after the last site; `connection.finish` of it is the network's output.
 State run_stream(Connection& connection, const at::Tensor& x0, const StreamParts& parts);
 
+// Goes on from a state with the sites of `parts`; the connection must not drive its branches.
+State continue_stream(Connection& connection, State state, const StreamParts& parts);
+
 }  // namespace residua

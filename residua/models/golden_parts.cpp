@@ -5,6 +5,7 @@
 
 #include "residua/connections/hyper.h"
 #include "residua/core/error.h"
+#include "residua/models/vision/skipnet.h"
 #include "residua/nn/linear.h"
 
 namespace residua {
@@ -50,7 +51,8 @@ CardResult check_hyper(const GoldenCard& card) {
 }  // namespace
 
 const std::map<std::string, PartCheck>& golden_parts() {
-  static const std::map<std::string, PartCheck> parts{{"hyper-connections", check_hyper}};
+  static const std::map<std::string, PartCheck> parts{{"hyper-connections", check_hyper},
+                                                      {"skipnet", check_skipnet_card}};
   return parts;
 }
 

@@ -1,6 +1,6 @@
 #pragma once
 // Golden cards of parts that are no model of their own: connections and layers, built as the card's
-// options say.
+// options say, and of models under other names than ours or with further outputs.
 
 #include <map>
 #include <string>

@@ -6,6 +6,7 @@
 
 #include "residua/core/error.h"
 #include "residua/models/language/gpt.h"
+#include "residua/models/language/widenet_lm.h"
 #include "residua/models/tabular/mlp.h"
 #include "residua/models/vision/fixup_resnet.h"
 #include "residua/models/vision/nfnet.h"
@@ -13,6 +14,7 @@
 #include "residua/models/vision/resnet.h"
 #include "residua/models/vision/resnet_cifar.h"
 #include "residua/models/vision/vit.h"
+#include "residua/models/vision/widenet.h"
 
 namespace residua {
 
@@ -68,6 +70,8 @@ void Model::check_input(const at::Tensor& x) const {
                .received = tensor_text(x)});
 }
 
+bool Model::adopt(const std::string&, const at::Tensor&) { return false; }
+
 Extras Model::extras(const at::Tensor&) { return {}; }
 
 Registry<Model, Random>& models() {
@@ -78,6 +82,8 @@ Registry<Model, Random>& models() {
     add_vits(r);
     add_mlps(r);
     add_gpts(r);
+    add_widenets(r);
+    add_widenet_lms(r);
     add_fixup_resnets(r);
     add_nfnets(r);
     add_odenets(r);

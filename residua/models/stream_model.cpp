@@ -45,15 +45,23 @@ at::Tensor StreamModel::run(const at::Tensor& x0, StreamParts parts) {
   parts.memory = memory_.get();
   State state = run_stream(*connection_, x0, parts);
   at::Tensor y = connection_->finish(state);
-  if (connection_->has_extras()) last_ = std::move(state);
+  last_ = {};
+  if (connection_->has_extras() || !state.losses.empty()) last_ = std::move(state);
   return y;
 }
 
 Extras StreamModel::extras(const at::Tensor& sample_losses) {
-  if (!connection_->has_extras()) return {};
+  if (last_.streams.empty()) return {};
   const State state = std::move(last_);
   last_ = {};
-  return {connection_->penalty(state, sample_losses), connection_->metrics(state)};
+  Extras extras;
+  if (connection_->has_extras())
+    extras = {connection_->penalty(state, sample_losses), connection_->metrics(state)};
+  for (const auto& [name, loss] : state.losses) {
+    extras.penalty = extras.penalty.defined() ? extras.penalty + loss : loss;
+    extras.values.emplace_back(name, loss.item<double>());
+  }
+  return extras;
 }
 
 }  // namespace residua

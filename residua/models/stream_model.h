@@ -42,7 +42,7 @@ class StreamModel : public Model {
   // Whether the connection's schedule has this branch; others need not be built.
   bool runs(int64_t branch) const;
   const Site& site_of(int64_t branch) const { return carrier_.sites[static_cast<size_t>(branch)]; }
-  // One pass; keeps its last state where the connection has more to say about it.
+  // One pass; keeps its last state where it has losses or the connection has more to say.
   at::Tensor run(const at::Tensor& x0, StreamParts parts);
 
   std::shared_ptr<Connection> connection_;

@@ -53,26 +53,39 @@ struct TransformerBlockOptions {
 };
 
 // A branch is a module of its own, so that a connection finds in it what belongs to it; its parts
-// are registered in the block too, under the reference's names.
-class AttentionBranch final : public torch::nn::Module {
+// are registered in the block too, under the reference's names. Connections may ask for scalars,
+// with linear layers without biases: {attn}_bias1 before the first layer, {attn}_bias2 before the
+// last, {attn}_scale behind it; {mlp}_bias1, {mlp}_bias2 before the activation, {mlp}_bias3 before
+// the last layer, {mlp}_scale.
+class AttentionBranch final : public torch::nn::Module, public BranchWeights {
  public:
   AttentionBranch(const TransformerBlockOptions& options, const BranchStyle& style,
                   const Random& random);
   at::Tensor forward(const at::Tensor& x, const AttentionPass& pass) const;  // [N, T, dim]
+  std::vector<at::Tensor> branch_weights() const override;  // the values', the output's
 
   std::shared_ptr<VectorNorm> norm;   // null without
   std::shared_ptr<LayerScale> scale;  // null without
   std::shared_ptr<Attention> attention;
+
+ private:
+  double input_scale_;
+  at::Tensor first_bias_, last_bias_, multiplier_;
 };
 
-class MlpBranch final : public torch::nn::Module {
+class MlpBranch final : public torch::nn::Module, public BranchWeights {
  public:
   MlpBranch(const TransformerBlockOptions& options, const BranchStyle& style, const Random& random);
   at::Tensor forward(const at::Tensor& x) const;  // [..., dim]
+  std::vector<at::Tensor> branch_weights() const override;
 
   std::shared_ptr<VectorNorm> norm;   // null without
   std::shared_ptr<LayerScale> scale;  // null without
   std::shared_ptr<FeedForward> mlp;
+
+ private:
+  double input_scale_;
+  at::Tensor first_bias_, multiplier_;
 };
 
 class TransformerBlock final : public torch::nn::Module {

@@ -22,6 +22,11 @@ at::Tensor spread_heads(const at::Tensor& x, int64_t heads) {
       .reshape({-1, x.size(2), x.size(3)});
 }
 
+// [N, ...] again and again, up to `rows`.
+at::Tensor shared_rows(const at::Tensor& x, int64_t rows) {
+  return x.size(0) == rows ? x : x.repeat({rows / x.size(0), 1, 1, 1});
+}
+
 // 0 where query i (of the last T positions) may look at position j, else minus infinity. [T, S]
 at::Tensor causal_mask(int64_t queries, int64_t positions, const at::TensorOptions& options) {
   return at::full({queries, positions}, -std::numeric_limits<double>::infinity(), options)
@@ -45,8 +50,9 @@ at::Tensor attention_weights(const at::Tensor& q, const at::Tensor& k, bool caus
   return flat_weights(q, k, causal).view({q.size(0), q.size(1), q.size(2), k.size(2)});
 }
 
-at::Tensor AttentionCore::forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+at::Tensor AttentionCore::forward(const at::Tensor& q, const at::Tensor& k0, const at::Tensor& v0,
                                   bool causal) const {
+  const at::Tensor k = shared_rows(k0, q.size(0)), v = shared_rows(v0, q.size(0));
   at::Tensor weights = flat_weights(q, k, causal);
   if (dropout_ > 0) weights = at::dropout(weights, dropout_, is_training());
   at::Tensor u =

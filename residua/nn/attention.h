@@ -32,7 +32,8 @@ struct AttentionOptions {
   std::string in_name = "qkv", out_name = "proj";
 };
 
-// The mixing itself, as a layer of its own so that its operations are counted.
+// The mixing itself, as a layer of its own so that its operations are counted. Queries of several
+// streams one after the other, [m N, ...], may share the keys and values of one, [N, ...].
 class AttentionCore final : public torch::nn::Module, public CountsMacs {
  public:
   explicit AttentionCore(double dropout) : torch::nn::Module("AttentionCore"), dropout_(dropout) {}

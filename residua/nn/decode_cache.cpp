@@ -11,6 +11,12 @@ const at::Tensor& DecodeCache::append(int64_t place, const at::Tensor& rows, int
   return tensors[i];
 }
 
+void DecodeCache::truncate(int64_t count, int64_t dim) {
+  for (at::Tensor& t : tensors)
+    if (t.defined()) t = t.narrow(dim, 0, count);
+  length = count;
+}
+
 int64_t DecodeCache::bytes() const {
   int64_t sum = 0;
   for (const at::Tensor& t : tensors)

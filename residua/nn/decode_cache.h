@@ -14,6 +14,8 @@ struct DecodeCache {
   // The tensor at `place` with `rows` appended along dimension `dim`; it is kept.
   const at::Tensor& append(int64_t place, const at::Tensor& rows, int64_t dim);
   const at::Tensor& at(int64_t place) const { return tensors[static_cast<size_t>(place)]; }
+  // Forgets all but the first `count` tokens, which lie along dimension `dim`.
+  void truncate(int64_t count, int64_t dim);
   int64_t bytes() const;
 };
 

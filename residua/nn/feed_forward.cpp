@@ -18,8 +18,10 @@ FeedForward::FeedForward(const FeedForwardOptions& options, const Random& random
 
 at::Tensor FeedForward::forward(const at::Tensor& x) const {
   const FeedForwardOptions& o = options_;
-  at::Tensor h = gate ? activate(gate->forward(x), o.act) * first->forward(x)
-                      : activate(first->forward(x), o.act);
+  at::Tensor h = gate ? gate->forward(x) : first->forward(x);
+  h = activate(act_shift.defined() ? h + act_shift : h, o.act);
+  if (gate) h = h * first->forward(x);
+  if (second_shift.defined()) h = h + second_shift;
   if (o.hidden_dropout > 0) h = at::dropout(h, o.hidden_dropout, is_training());
   const at::Tensor y = second->forward(h);
   return o.output_dropout > 0 ? at::dropout(y, o.output_dropout, is_training()) : y;

@@ -31,6 +31,8 @@ class FeedForward final : public torch::nn::Module {
   at::Tensor forward(const at::Tensor& x) const;  // [..., dim]
 
   std::shared_ptr<Linear> first, second, gate;  // gate is null without
+  // Added before the activation and before the second layer, where another module sets them.
+  at::Tensor act_shift, second_shift;
 
  private:
   FeedForwardOptions options_;

@@ -62,15 +62,17 @@ Moe::Moe(const MoeOptions& options, const Random& random)
                 {.where = "moe.top_k",
                  .rule = "must be from 1 to the number of experts",
                  .received = fmt::format("{} of {}", o.top_k, o.experts)});
-  router =
-      register_module("router", linear(o.dim, o.experts, {.bias = false}, random.split("router")));
+  router = register_module("router", linear(o.dim, o.experts, {.bias = false, .stddev = o.stddev},
+                                            random.split("router")));
   const auto list = register_module("experts", std::make_shared<torch::nn::Module>("Experts"));
   for (int64_t e = 0; e < o.experts; ++e) {
     const std::string name = std::to_string(e);
     const Random own = random.split("experts").split(name);
     const auto part = list->register_module(name, std::make_shared<torch::nn::Module>("Expert"));
-    Expert expert{part->register_module("fc1", linear(o.dim, o.hidden, {}, own.split("fc1"))),
-                  part->register_module("fc2", linear(o.hidden, o.dim, {}, own.split("fc2")))};
+    Expert expert{part->register_module(
+                      "fc1", linear(o.dim, o.hidden, {.stddev = o.stddev}, own.split("fc1"))),
+                  part->register_module(
+                      "fc2", linear(o.hidden, o.dim, {.stddev = o.stddev}, own.split("fc2")))};
     experts_.push_back(std::move(expert));
   }
 }

@@ -23,6 +23,7 @@ struct MoeOptions {
   bool normalize = false;        // divide the gates of a token's experts by their sum
   Activation act = Activation::gelu;
   bool act_after = false;  // the activation also after the second layer
+  double stddev = 0;       // of all first weights; 0: as Linear
 };
 
 // Where tokens go. Rows are assignments [A], A <= k tokens: token, expert, rank among the token's

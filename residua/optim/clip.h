@@ -19,7 +19,7 @@ double grad_norm(const std::vector<at::Tensor>& parameters);
 // Clamps every element of every gradient to [-limit, limit].
 void clip_grad_value(const std::vector<at::Tensor>& parameters, double limit);
 
-// Adaptive clipping (Brock, De, Smith, Simonyan 2021, arXiv:2102.06171, section 4.1): for each unit
+// Adaptive clipping (Brock, De, Smith, Simonyan 2021, arXiv:2102.06171, section 4): for each unit
 // i of each parameter, where |g_i| / max(|w_i|, eps) > lambda,
 //
 //   g_i <- lambda * max(|w_i|, eps) / |g_i| * g_i

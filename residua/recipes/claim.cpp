@@ -7,6 +7,7 @@
 #include <cmath>
 #include <deque>
 #include <limits>
+#include <regex>
 
 #include "residua/core/error.h"
 
@@ -32,6 +33,9 @@ double slope_of_points(const double* numbers, int count) {
 }
 
 mu::Parser claim_parser(const std::string& expression) {
+  static const std::regex kAssignment("(^|[^<>=!])=($|[^=])");
+  if (std::regex_search(expression, kAssignment))
+    throw mu::ParserError("nothing can be assigned; == compares");
   mu::Parser parser;
   parser.ClearFun();
   parser.DefineNameChars("0123456789_.abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ");

@@ -10,6 +10,7 @@
 #include "residua/core/error.h"
 #include "residua/models/stream_model.h"
 #include "residua/optim/parameter_groups.h"
+#include "residua/optim/trainable.h"
 #include "residua/train/device.h"
 
 namespace residua {
@@ -221,6 +222,7 @@ Experiment make_experiment(TrainOptions options) {
   e.model = make_model(e.options.model, e.options.loop.seed);
   plan_memory(*e.model, e.options.memory);
   place_module(*e.model, parse_device(e.options.loop.device), e.options.loop.channels_last);
+  train_only(*e.model, e.options.trainable);
   e.task = std::make_shared<ClassificationTask>(ClassificationOptions{e.options.label_smoothing});
   e.optimizer = make_optimizer(e.options, *e.model);
   e.schedule = schedules().create(e.options.schedule);

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <regex>
 
 #include "residua/core/error.h"
 #include "residua/recipes/recipe_check.h"

@@ -179,4 +179,10 @@ std::map<Scale, Json> read_all_results(const std::string& folder, const std::str
   return all;
 }
 
+const Json* last_verdict(const std::map<Scale, Json>& results) {
+  for (auto entry = results.rbegin(); entry != results.rend(); ++entry)
+    if (entry->second.at("verdict") != "none") return &entry->second;
+  return nullptr;
+}
+
 }  // namespace residua

@@ -63,4 +63,7 @@ Json read_results(const std::string& file);
 std::map<Scale, Json> read_all_results(const std::string& folder, const std::string& slug,
                                        std::vector<std::string>& refused);
 
+// Those of the largest scale with a verdict, whose verdict is the recipe's; null: there are none.
+const Json* last_verdict(const std::map<Scale, Json>& results);
+
 }  // namespace residua

@@ -59,14 +59,17 @@ bool only_named(const std::vector<std::string>& names, const std::string& prefix
 }
 
 // Weights of another job. The classifier may be of another size and the connection another; both
-// then keep their first values. Nothing else may differ.
+// then keep their first values. What the model can adopt is of another size too. Nothing else may
+// differ.
 void begin_with(Model& model, const JobSource& source) {
   const Checkpoint checkpoint = load_checkpoint(*find_checkpoint(source.weights));
   std::vector<std::string> ignored = checkpoint_extra_names();
   const LoadReport report =
       load_weights(model, checkpoint.evaluated_weights(), {.strict = false, .ignore = ignored});
   std::vector<std::string> sizes;
-  for (const auto& mismatch : report.mismatched) sizes.push_back(mismatch.name);
+  for (const auto& mismatch : report.mismatched)
+    if (!model.adopt(mismatch.name, to_tensor(checkpoint.evaluated_weights().read(mismatch.name))))
+      sizes.push_back(mismatch.name);
   const std::string connection = "connection.", classifier = model.info().classifier + ".";
   if (report.loaded > 0 && only_named(report.missing, connection) &&
       only_named(report.unexpected, connection) && only_named(sizes, classifier)) {
@@ -127,6 +130,12 @@ std::optional<TrainedRun> train_in(const RunFolder& folder, Experiment& e,
   return run;
 }
 
+int64_t trainable_parameters(const Model& model) {
+  int64_t sum = 0;
+  for (const at::Tensor& p : model.parameters()) sum += p.requires_grad() ? p.numel() : 0;
+  return sum;
+}
+
 Shape input_shape(const Experiment& e) {
   const Pipeline pipeline(e.data->train->info(), e.options.augment, Phase::test);
   return {1, pipeline.channels(), pipeline.height(), pipeline.width()};
@@ -145,6 +154,7 @@ JobResult result_of(const TrainedRun& run, const RunFolder& folder, const Experi
                     {"step_seconds", run.step_seconds},
                     {"steps", static_cast<double>(run.result.step)},
                     {"parameters", static_cast<double>(cost.parameters)},
+                    {"trainable_parameters", static_cast<double>(trainable_parameters(*e.model))},
                     {"macs", static_cast<double>(cost.macs)},
                     {"diverged", run.diverged ? 1.0 : 0.0}})
     result.metrics.emplace_back(name, value);

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "residua/core/options.h"
 #include "residua/data/options.h"
@@ -69,6 +70,7 @@ struct TrainOptions {
   AugmentOptions augment = {};
   int64_t batch_size = 32;
   double label_smoothing = 0;
+  std::vector<std::string> trainable = {};
   LoopOptions loop = {};
   int64_t workers = 2;
   int64_t threads = 0;
@@ -91,6 +93,9 @@ struct TrainOptions {
     f.add("batch_size", batch_size, "images in a batch", {.min = 1, .max = 1 << 20});
     f.add("label_smoothing", label_smoothing, "part of the target that is spread over all classes",
           {.min = 0, .max = 1, .open_max = true});
+    f.add("trainable", trainable,
+          "only parameters whose names match one of these shell patterns learn, e.g. "
+          "[\"blocks.*.attn.*\", \"head.*\"]; empty: all");
     loop.fields(f);
     f.add("workers", workers, "threads that prepare batches; 0: none but the training one",
           {.min = 0, .max = 256});

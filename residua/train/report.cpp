@@ -6,6 +6,7 @@
 #include "residua/core/error.h"
 #include "residua/core/options.h"
 #include "residua/io/atomic_file.h"
+#include "residua/train/page.h"
 #include "residua/train/report_data.h"
 #include "residua/train/report_template.h"
 
@@ -68,57 +69,10 @@ Json page_data(const Report& report) {
           {"most_confused", report_samples_data(report.most_confused, kPictureBytes)}};
 }
 
-// JSON in pure ASCII without '<', so that nothing in it can end the script element or open a
-// comment; bytes that are not UTF-8 become U+FFFD.
-std::string script_json(const Json& value) {
-  const std::string text = value.dump(-1, ' ', true, Json::error_handler_t::replace);
-  std::string safe;
-  safe.reserve(text.size());
-  for (const char c : text) {
-    if (c == '<')
-      safe += "\\u003c";
-    else
-      safe += c;
-  }
-  return safe;
-}
-
-std::string html_text(std::string_view text) {
-  std::string safe;
-  for (const char c : text) {
-    switch (c) {
-      case '&': safe += "&amp;"; break;
-      case '<': safe += "&lt;"; break;
-      case '>': safe += "&gt;"; break;
-      default: safe += c;
-    }
-  }
-  return safe;
-}
-
-// Appends the page up to `mark` and returns what follows the mark.
-std::string_view copy_up_to(std::string& page, std::string_view rest, std::string_view mark) {
-  const size_t at = rest.find(mark);
-  if (at == std::string_view::npos)
-    throw Error(ErrorKind::internal,
-                {.where = "report template", .rule = "has no " + std::string(mark)});
-  page += rest.substr(0, at);
-  return rest.substr(at + mark.size());
-}
-
 }  // namespace
 
 std::string render_report(const Report& report) {
-  std::string page;
-  std::string_view rest = report_template();
-  for (int i = 0; i < 2; ++i) {  // the window's title and the heading
-    rest = copy_up_to(page, rest, "{{title}}");
-    page += html_text(report.title);
-  }
-  rest = copy_up_to(page, rest, "{{data}}");
-  page += script_json(page_data(report));
-  page += rest;
-  return page;
+  return fill_page(report_template(), report.title, page_data(report));
 }
 
 void write_report(const std::string& path, const Report& report) {

@@ -13,6 +13,7 @@ namespace residua {
 
 at::Tensor TinyCarrier::input(int64_t batch, uint64_t seed) const {
   torch::manual_seed(seed);
+  if (channels == 0) return torch::randint(5, {batch, size}, torch::kLong);
   return torch::randn({batch, channels, size, size});
 }
 
@@ -40,6 +41,20 @@ std::vector<TinyCarrier> tiny_carriers() {
         {{"depth", 4}, {"width", 16}, {"in_channels", 3}, {"image_size", 4}, {"num_classes", 5}}},
        3,
        4},
+      {"vit",
+       {"vit",
+        {{"image_size", 8},
+         {"patch", 4},
+         {"dim", 16},
+         {"depth", 2},
+         {"heads", 2},
+         {"num_classes", 5}}},
+       3,
+       8},
+      {"gpt",
+       {"gpt", {{"dim", 16}, {"depth", 2}, {"heads", 2}, {"ctx", 6}, {"vocab_size", 5}}},
+       0,
+       6},
   };
 }
 
@@ -85,8 +100,8 @@ std::vector<std::shared_ptr<ResidualBlock>> blocks_of(const StreamModel& model) 
 
 std::string TinyConnection::label() const {
   std::string text = component.name;
-  for (const auto& [key, value] : component.options_or_empty().items())
-    text += "_" + key + "_" + value.dump();
+  const Json options = component.options_or_empty();
+  for (const auto& [key, value] : options.items()) text += "_" + key + "_" + value.dump();
   std::ranges::replace(text, '+', 'n');
   std::ranges::replace(text, '-', '_');
   std::ranges::replace(text, '.', 'p');
@@ -118,7 +133,18 @@ std::multimap<std::string, Json> connection_variants() {
       {"attention", {{"kind", "eca"}}},
       {"attention", {{"kind", "cbam"}}},
       {"attention", {{"kind", "srm"}}},
+      {"nf", {{"skipinit", true}}},
+      {"nf", {{"weight_standard", false}}},
+      {"orthonormal", {{"shortcut", true}, {"modulation", "always"}}},
       {"stepnet", {{"difference", true}, {"refine", true}}},
+      {"ode", {{"method", "rk4"}}},
+      {"ode", {{"method", "dopri5"}}},
+      {"hyper", {{"streams", 2}, {"dynamic", false}}},
+      {"hyper", {{"streams", 3}, {"norm", "rms"}, {"tanh", false}}},
+      {"hyper", {{"streams", 2}, {"preset", "parallel"}, {"learn", "depth"}}},
+      {"parallel", {{"k", 3}, {"kinds", "mixed"}}},
+      {"parallel", {{"drop_path", 0.3}}},
+      {"ladder", {{"last", 1}}},
   };
   for (const char* variant : {"rw", "lr", "pa", "gemma"})
     variants.insert({"laurel", {{"variant", variant}}});
@@ -128,6 +154,7 @@ std::multimap<std::string, Json> connection_variants() {
 TinyConnection described(const Component& component) {
   const Json options = component.options_or_empty();
   TinyConnection c{.component = component};
+  if (component.name == "orthonormal") c.differentiable = !options.contains("modulation");
   if (component.name == "skipnet") c.differentiable = options.value("training", "sp") == "soft";
   return c;
 }

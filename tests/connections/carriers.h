@@ -13,9 +13,13 @@ namespace residua {
 struct TinyCarrier {
   std::string label;
   Component model;
-  int64_t channels = 3, size = 16;  // of its images
+  int64_t channels = 3, size = 16;  // of its images; channels 0: ids [batch, size]
 
+  // Images, or ids below 5.
   at::Tensor input(int64_t batch, uint64_t seed = 7) const;
+  std::vector<int64_t> output(int64_t batch) const {
+    return channels > 0 ? std::vector<int64_t>{batch, 5} : std::vector<int64_t>{batch, size, 5};
+  }
   // Throws what the connection throws when it cannot ride.
   std::shared_ptr<StreamModel> make(const Component& connection, uint64_t seed = 1) const;
 };

@@ -250,7 +250,7 @@ Reinforced enumerate(Mlp& model, const at::Tensor& x) {
     mean = mean + probability.detach() * (loss + penalty);
   }
   skipnet_of(model).decide_by({});
-  expectation.backward();
+  expectation.backward({}, /*retain_graph=*/true);
   r.exact = gradients(model);
   mean.backward();
   r.estimated = gradients(model);

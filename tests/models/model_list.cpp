@@ -33,12 +33,23 @@ std::vector<TinyModel> tiny_transformers() {
   std::vector<TinyModel> list;
   const Json small{{"image_size", 16}, {"patch", 8}, {"dim", 12}, {"depth", 2}, {"heads", 3}};
   for (const char* name :
-       {"vit", "vit_tiny_patch16_224", "vit_small_patch16_224", "vit_base_patch16_224"})
+       {"vit", "vit_tiny_patch16_224", "vit_small_patch16_224", "vit_base_patch16_224",
+        "vit_small_patch16_36x1_224", "vit_small_patch16_18x2_224", "vit_base_patch16_18x2_224"})
     list.push_back({{name, small}, 16});
   const TinyModel vit = list.front();
   list.push_back(vit.with("pool", "avg"));
   list.push_back(vit.with("layer_scale", 0.1));
   list.push_back(vit.with("qkv_bias", false));
+  list.push_back(vit.with("stem", "hmlp"));
+  list.push_back(vit.with("branches", 2).with("connection", {{"name", "parallel"}}));
+  const Json wide{{"dim", 8}, {"depth", 2}, {"heads", 2}, {"experts", 2}, {"capacity_factor", 0}};
+  Json wide_image = wide;
+  wide_image.update({{"image_size", 16}, {"patch", 8}, {"num_classes", 10}});
+  for (const char* name : {"widenet", "widenet_base", "widenet_large", "widenet_huge"})
+    list.push_back({{name, wide_image}, 16});
+  for (const char* share : {"attn", "moe", "none"})
+    list.push_back(TinyModel{{"widenet", wide_image}, 16}.with("share", share));
+  list.push_back(TinyModel{{"widenet", wide_image}, 16}.with("norms", "shared"));
   const Json mini{{"vocab_size", 11}, {"ctx", 6}, {"dim", 12}, {"depth", 2}, {"heads", 3}};
   for (const char* name : {"gpt", "gpt2"}) list.push_back({.component = {name, mini}, .length = 6});
   const TinyModel gpt = list.back();
@@ -48,7 +59,15 @@ std::vector<TinyModel> tiny_transformers() {
   list.push_back(gpt.with("positions", "rotary"));
   list.push_back(gpt.with("mlp", "swiglu"));
   list.push_back(gpt.with("kv_heads", 1));
+  Json wide_text = wide;
+  wide_text.update({{"vocab_size", 11}, {"ctx", 6}, {"embedding", 5}});
+  list.push_back({.component = {"widenet_lm", wide_text}, .length = 6});
   for (const TinyModel& base : {vit, gpt}) {
+    for (const char* name : {"parallel", "ladder", "desync"})
+      list.push_back(base.with("connection", name));
+    list.push_back(base.with("connection", {{"name", "hyper"}, {"dynamic", false}}));
+    list.push_back(base.with("connection", "hyper"));
+    list.back().dead_start = true;  // factors of dynamic parts that are zero
     list.push_back(base.with("connection", "none"));
     list.push_back(base.with("connection", {{"name", "scaled"}, {"learned", true}}));
   }

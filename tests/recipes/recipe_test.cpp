@@ -86,7 +86,7 @@ TEST(Recipe, refuses_what_its_form_does_not_know) {
   expect_refused("kind = \"train\"", "kind = \"trian\"", "job.identity.kind", "'train'");
   expect_refused("label = \"x + f(x)\"", "lable = \"x\"", "job.identity.lable", "'label'");
   expect_refused("config = {", "config = 3 #", "job.identity.config", "must be a table");
-  expect_refused("smoke = {seeds = 1}", "smoke = {seeds = 0}", "scale.smoke.seeds", ">= 1");
+  expect_refused("smoke = {seeds = 1}", "smoke = {seeds = 0}", "scale.smoke.seeds", "in [1, 1000]");
   expect_refused("smoke = {seeds = 1}", "tiny = {seeds = 1}", "scale.tiny", "is not an option");
 }
 

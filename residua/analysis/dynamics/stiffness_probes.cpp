@@ -31,14 +31,14 @@ void AttentionPruningOptions::fields(Fields& f) {
 
 namespace {
 
-std::vector<at::Tensor> inputs_of(const std::vector<Batch>& batches) {
+std::vector<at::Tensor> stiffness_inputs(const std::vector<Batch>& batches) {
   std::vector<at::Tensor> inputs;
   for (const Batch& batch : batches) inputs.push_back(batch.input);
   return inputs;
 }
 
 // At most about 400 points of a curve, the largest of each run of neighbours.
-Series thinned(std::string name, const std::vector<double>& values, double step) {
+Series thinned_indices(std::string name, const std::vector<double>& values, double step) {
   Series series{.name = std::move(name), .x_label = "time", .y_label = "NSI", .log_y = true};
   const size_t stride = std::max<size_t>(1, values.size() / 400);
   for (size_t i = 0; i < values.size(); i += stride) {
@@ -67,7 +67,7 @@ class OdeStiffness final : public Probe {
       result.metrics.push_back({std::string(name) + ".peak_to_median", peaks[at]});
       result.metrics.push_back(
           {std::string(name) + ".eigenvalues", eigenvalue_ratio(field, states)});
-      result.series.push_back(thinned(name, nsi, h));
+      result.series.push_back(thinned_indices(name, nsi, h));
       ++at;
     }
     result.metrics.push_back({"ratio", peaks[0] / peaks[1]});
@@ -89,7 +89,8 @@ class Stiffness final : public Probe {
   ProbeResult run(const ProbeContext& context) override {
     const ProbedModel probed = open_probed(context, "stiffness");
     StreamModel& model = probed.stream("stiffness");
-    const auto profile = stiffness_profile(model, inputs_of(probed.test_batches(options_.images)));
+    const auto profile =
+        stiffness_profile(model, stiffness_inputs(probed.test_batches(options_.images)));
     const std::vector<double> z = standardised(profile.nsi);
     const double mean = std::accumulate(profile.nsi.begin(), profile.nsi.end(), 0.0) /
                         static_cast<double>(profile.nsi.size());
@@ -123,7 +124,7 @@ class AttentionPruning final : public Probe {
                                            .rule = "takes out modules that choose step sizes",
                                            .expected = "connection=attention or stepnet"});
     const auto batches = probed.test_batches(options_.images);
-    std::vector<int64_t> order = by_change(model, *steps, inputs_of(batches));
+    std::vector<int64_t> order = by_change(model, *steps, stiffness_inputs(batches));
     const auto count =
         static_cast<size_t>(std::llround(options_.part * static_cast<double>(order.size())));
     const auto without = [&](size_t begin) {

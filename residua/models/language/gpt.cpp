@@ -13,7 +13,7 @@ namespace residua {
 
 namespace {
 
-constexpr double kGptStddev = 0.02, kGptNormEps = 1e-5, kRotaryBase = 10000;
+constexpr double kGptStddev = 0.02, kGptNormEps = 1e-5;
 
 // 4 dim; a gated one has three matrices and 2/3 of that, rounded up to a multiple of 8.
 int64_t gpt_hidden(const GptOptions& o) {
@@ -106,13 +106,26 @@ Gpt::Gpt(const GptOptions& options, const Random& random) : options_(options) {
   add_blocks(*transformer, random);
   if (o.positions == GptPositions::rotary)
     rotary_ = std::make_unique<Rotary>(o.dim / o.heads, kRotaryBase);
-  ln_f_ = transformer->register_module("ln_f", vector_norm(o.norm, o.dim, kGptNormEps, o.bias));
+  const EndStyle ends = connection_->ends();
+  if (ends.norm)
+    ln_f_ = transformer->register_module("ln_f", vector_norm(o.norm, o.dim, kGptNormEps, o.bias));
+  if (ends.scalars) bias2_ = register_parameter("bias2", torch::zeros({1}));
+  if (ends.zero_classifier && o.tied)
+    throw Error(
+        ErrorKind::unsupported,
+        {.where = "connection",
+         .rule = fmt::format("{} does not ride a gpt: its output layer begins at zero, which "
+                             "one that is tied to the embedding cannot",
+                             o.connection.name),
+         .hint = "set tied=false"});
+  connection_->set_readout([this](const at::Tensor& stream) { return unembed(stream); });
   if (o.tied)
     tied_ = register_module("lm_head", std::make_shared<TiedLinear>(wte_));
   else
     head_ = register_module("lm_head",
                             linear(o.dim, o.vocab_size, {.bias = false, .stddev = kGptStddev},
                                    random.split("lm_head")));
+  if (ends.zero_classifier) zero_weights(*head_);
 }
 
 void Gpt::add_blocks(torch::nn::Module& transformer, const Random& random) {
@@ -165,7 +178,8 @@ at::Tensor Gpt::run_embeddings(const at::Tensor& x, DecodeCache* cache) {
 }
 
 at::Tensor Gpt::unembed(const at::Tensor& stream) {
-  const at::Tensor y = ln_f_->forward(stream);
+  at::Tensor y = ln_f_ ? ln_f_->forward(stream) : stream;
+  if (bias2_.defined()) y = y + bias2_;
   return tied_ ? tied_->forward(y) : head_->forward(y);
 }
 
@@ -186,11 +200,30 @@ void Gpt::reset_classifier(int64_t num_classes, Random random) {
   auto fresh = fresh_classifier(head_ ? *head_ : old, num_classes, random);
   fresh->to(wte_->weight.device(), wte_->weight.scalar_type());
   fresh->train(is_training());
+  if (connection_->ends().zero_classifier) zero_weights(*fresh);
   head_ = fresh;
   tied_ = nullptr;
   options_.tied = false;
   replace_module("lm_head", head_);
   info_.num_classes = num_classes;
+}
+
+State Gpt::run_blocks(State state, int64_t first, int64_t last, DecodeCache* cache) {
+  const StreamParts all = stream_parts(cache);
+  std::vector<Site> part;
+  for (const Site& site : schedule())
+    if (site.block >= first && site.block < last) part.push_back(site);
+  return continue_stream(connection(), std::move(state), {.schedule = part, .branch = all.branch});
+}
+
+void Gpt::fill_cache(const at::Tensor& x, int64_t first, DecodeCache& cache) {
+  for (const Site& site : schedule()) {
+    if (site.block < first || site.sublayer != 0) continue;
+    const AttentionBranch& branch = *blocks_[static_cast<size_t>(site.block)]->attention;
+    const auto [q, k, v] = branch.attention->project(branch.norm ? branch.norm->forward(x) : x);
+    cache.append(2 * site.step, rotary_ ? rotary_->apply(k, cache.length) : k, 2);
+    cache.append(2 * site.step + 1, v, 2);
+  }
 }
 
 void add_gpts(Registry<Model, Random>& models) {

@@ -79,6 +79,14 @@ class Gpt final : public StreamModel, public TokenModel {
   at::Tensor unembed(const at::Tensor& stream) override;
   bool decodes() const override { return connection().decodes(); }
 
+  // The blocks from `first` to before `last` alone, going on from a state; a cache is read and
+  // written, its length stays.
+  State run_blocks(State state, int64_t first, int64_t last, DecodeCache* cache);
+  // Gives the attentions from block `first` on the keys and values of tokens that left the network
+  // before, as if x [N, T, dim] were the stream at each of them.
+  void fill_cache(const at::Tensor& x, int64_t first, DecodeCache& cache);
+  static constexpr double kRotaryBase = 10000;
+
   const GptOptions& options() const { return options_; }
   const std::vector<std::shared_ptr<TransformerBlock>>& blocks() const { return blocks_; }
 
@@ -94,7 +102,8 @@ class Gpt final : public StreamModel, public TokenModel {
   std::shared_ptr<Embedding> wte_, wpe_;  // wpe is null with rotary positions
   std::unique_ptr<Rotary> rotary_;
   std::vector<std::shared_ptr<TransformerBlock>> blocks_;
-  std::shared_ptr<VectorNorm> ln_f_;
+  std::shared_ptr<VectorNorm> ln_f_;  // null where the connection wants no normalisation
+  at::Tensor bias2_;                  // before the output, where the connection asks for scalars
   std::shared_ptr<Linear> head_;      // null while tied
   std::shared_ptr<TiedLinear> tied_;  // null when not
   VisitAttention visit_attention_;

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 #include <torch/torch.h>
 
+#include "residua/connections/skipnet.h"
 #include "residua/core/error.h"
+#include "residua/nn/init.h"
 
 namespace residua {
 
@@ -47,6 +49,33 @@ SkipPart skipnet_reference_names(const ResNetCifar& model) {
   if (gates.contains("control")) names->register_module("control", gates["control"]);
   names->register_module("fc", parts["linear"]);
   return names;
+}
+
+CardResult check_skipnet_card(const GoldenCard& card) {
+  const std::string gate = card.options.at("gate_type").get<std::string>();
+  const bool recurrent = gate == "rnn";
+  const char* const kind = recurrent ? "rnn" : gate == "ffgate1" ? "ff1" : "ff2";
+  const SkipInitialization every_weight_is_filled;
+  ResNetCifar model({.n = card.options.at("layers").at(0),
+                     .shortcut = Shortcut::b,
+                     .connection = {"skipnet", {{"gate", kind}, {"last_gate", true}}}},
+                    Random(0));
+  const auto names = skipnet_reference_names(model);
+  return check_card(card, *names, [&](const std::vector<at::Tensor>& inputs) {
+    model.train(card.training);
+    State last;
+    model.visit_sites([&](const Site&, const State& state) { last = state; });
+    NamedOutputs outputs{{"y.0", model.forward(inputs.front())}};
+    const auto decisions = SkipNet::decisions(last), log_odds = SkipNet::log_odds(last);
+    for (size_t i = 0; i < log_odds.size(); ++i) {
+      const at::Tensor z = log_odds[i].unsqueeze(1);
+      if (i + 1 < decisions.size()) outputs.emplace_back(fmt::format("y.1.{}", i), decisions[i]);
+      outputs.emplace_back(
+          fmt::format("y.2.{}", i),
+          recurrent ? z.sigmoid() : at::cat({at::log_sigmoid(-z), at::log_sigmoid(z)}, 1));
+    }
+    return outputs;
+  });
 }
 
 }  // namespace residua

@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "residua/models/golden.h"
 #include "residua/models/vision/resnet_cifar.h"
 
 namespace residua {
@@ -14,5 +15,9 @@ namespace residua {
 // reference's names; parameters are shared with the model. Throws ErrorKind::invalid_argument for
 // a model of another kind.
 std::shared_ptr<torch::nn::Module> skipnet_reference_names(const ResNetCifar& model);
+
+// A card of the reference: y.0 logits, y.1.i decisions, y.2.i what the reference keeps of a gate,
+// probabilities of an RNNGate and log-probabilities of the others.
+CardResult check_skipnet_card(const GoldenCard& card);
 
 }  // namespace residua
