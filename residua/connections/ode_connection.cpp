@@ -129,6 +129,9 @@ class OdeConnection final : public Connection {
   bool has_extras() const override { return true; }
   void merge(State&, const Site&, const at::Tensor&, const Read&) override {}
 
+  StreamDiagram describe() const override {
+    return {.read = "x(t)", .merge = "solves dx/dt = f(x)", .finish = "x(T)"};
+  }
   void drive(State& state, const StreamParts& parts) override {
     forward_evaluations_ = 0;
     stats_.resize(groups_.size());
