@@ -103,7 +103,6 @@ std::vector<TinyModel> tiny_models() {
   const TinyModel mlp{{"mlp", {{"in_channels", 3}, {"width", 8}, {"image_size", 8}}}, 8};
   list.push_back(mlp);
   for (const char* act : {"gelu", "silu", "tanh"}) list.push_back(mlp.with("act", act));
-  list.push_back(mlp.with("norm", false));
   for (const TinyModel& base : {cifar, mlp})
     list.push_back(base.with("connection", {{"name", "scaled"}, {"learned", true}}));
   list.push_back(mlp.with("depth", 4).with("connection", {{"name", "ode"}, {"share", 2}}));
