@@ -13,6 +13,7 @@
 #include <memory>
 #include <vector>
 
+#include "residua/models/adopts_weights.h"
 #include "residua/models/stream_model.h"
 #include "residua/models/transformer_block.h"
 #include "residua/models/vision/hmlp_stem.h"
@@ -62,7 +63,7 @@ struct VitOptions {
   void fields(Fields& f);
 };
 
-class Vit final : public StreamModel {
+class Vit final : public StreamModel, public AdoptsWeights {
  public:
   // Throws ErrorKind::invalid_argument when patches do not fill the image or heads the width.
   Vit(const VitOptions& options, const Random& random);
