@@ -48,6 +48,7 @@ class FixupConnection final : public Connection {
     state.x() = state.x() + y;
   }
   PlainMerge plain_merge(const Site&) const override { return PlainMerge::sum; }
+  StreamDiagram describe() const override { return {.merge = "x + f(x), f without norms"}; }
 
  private:
   int64_t branches_;

@@ -163,6 +163,16 @@ class Laurel final : public Connection {
       std::erase_if(state.memo, [](const auto& m) { return m.first.starts_with("laurel.past"); });
   }
 
+  StreamDiagram describe() const override {
+    static constexpr std::array kMerges{"a f(x) + b x",
+                                        "f(x) + x + A B x",
+                                        "a f(x) + x + sum c_j h(x_j)",
+                                        "a f(x) + b (x + A B x)",
+                                        "a f(x) + b (x + A B x) + sum c_j h(x_j)",
+                                        "((x + f(x)) + (x + norm(A B x))) / sqrt 2"};
+    return {.merge = kMerges[static_cast<size_t>(options_.variant)]};
+  }
+
   void merge(State& state, const Site& site, const at::Tensor& y, const Read&) override {
     const Place& place = places_[static_cast<size_t>(site.branch)];
     at::Tensor x = state.x(), total = y;

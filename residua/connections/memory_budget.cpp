@@ -48,16 +48,15 @@ void extend(std::vector<Front>& fronts, size_t end, const ChainSizes& sizes, int
     p.before = i;
     fronts[end].push_back(p);
   }
-  int64_t activation = 0, transient = 0;
+  int64_t again = 0;  // the most bytes while the last segment is run again
   double work = 0;
   for (size_t begin = end; begin-- > 0;) {
-    activation += sizes.activation[begin];
-    transient = std::max(transient, sizes.transient[begin]);
+    again = sizes.activation[begin] + std::max(sizes.transient[begin], again);
     work += sizes.work[begin];
     for (size_t i = 0; i < fronts[begin].size(); ++i) {
       Prefix p = fronts[begin][i];
       p.stored += sizes.state[begin];
-      if (p.stored + activation + transient > bytes) break;  // the others store more
+      if (p.stored + again > bytes) break;  // the others store more
       p.again += work;
       p.last_begin = static_cast<int64_t>(begin);
       p.last_kept = false;

@@ -23,12 +23,11 @@ int64_t peak_again(const PlanSegment& s, const ChainSizes& sizes) {
     peak = std::max(peak, stored + peak_again(part, sizes));
   }
   if (!s.parts.empty()) return peak;
-  int64_t transient = 0;
   for (auto i = static_cast<size_t>(s.begin); i < static_cast<size_t>(s.end); ++i) {
     stored += sizes.activation[i];
-    transient = std::max(transient, sizes.transient[i]);
+    peak = std::max(peak, stored + sizes.transient[i]);
   }
-  return stored + transient;
+  return peak;
 }
 
 void count_runs(const PlanSegment& s, int64_t runs, std::vector<int64_t>& count) {
@@ -66,22 +65,16 @@ MemoryPlan cut_by_budget(const ChainSizes& sizes, double budget) {
 int64_t planned_peak(const MemoryPlan& plan, const ChainSizes& sizes) {
   int64_t stored = 0, peak = 0;
   for (const PlanSegment& s : plan.segments) {
-    int64_t transient = 0;
-    const int64_t before = stored;
+    int64_t products = 0;
     if (!s.keep) stored += sizes.state[static_cast<size_t>(s.begin)];
     for (auto i = static_cast<size_t>(s.begin); i < static_cast<size_t>(s.end); ++i) {
-      transient = std::max(transient, sizes.transient[i]);
       if (s.keep) stored += sizes.activation[i];
-      if (!s.keep && plan.keep_products) stored += sizes.product[i];
-    }
-    if (s.keep) {
-      peak = std::max(peak, stored + transient);
-      continue;
+      if (s.keep) peak = std::max(peak, stored + sizes.transient[i]);
+      if (!s.keep && plan.keep_products) products += sizes.product[i];
     }
     // What is run again finds its products there already.
-    const int64_t reused =
-        plan.keep_products ? stored - before - sizes.state[static_cast<size_t>(s.begin)] : 0;
-    peak = std::max(peak, stored + peak_again(s, sizes) - reused);
+    if (!s.keep) peak = std::max(peak, stored + peak_again(s, sizes));
+    stored += products;
   }
   return peak;
 }

@@ -1,5 +1,6 @@
 #include "residua/connections/norm_free.h"
 
+#include <fmt/format.h>
 #include <torch/torch.h>
 
 #include <cmath>
@@ -49,6 +50,9 @@ class NormFreeConnection final : public Connection {
   void merge(State& state, const Site& site, const at::Tensor& y, const Read&) override {
     const at::Tensor gained = gains_.empty() ? y : y * gains_[static_cast<size_t>(site.branch)];
     state.x() = at::add(state.x(), gained, options_.alpha);
+  }
+  StreamDiagram describe() const override {
+    return {.read = "x / beta", .merge = fmt::format("x + {:g} f(x / beta)", options_.alpha)};
   }
 
  private:

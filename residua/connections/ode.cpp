@@ -116,7 +116,7 @@ std::vector<at::Tensor> odeint(const OdeField& field, const at::Tensor& y0,
   for (size_t i = 1; i < times.size(); ++i) {
     // Adaptive steps end where they like; what is asked for between is read off the polynomial.
     const double limit = is_adaptive(options.method) ? times.back() : times[i];
-    while (!step.contains(times[i])) step = stepper->next(limit);
+    while (rises ? step.t1 < times[i] : step.t1 > times[i]) step = stepper->next(limit);
     solution.push_back(step.t1 == times[i] ? step.y1 : step.at(times[i]));
   }
   return solution;

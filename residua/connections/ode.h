@@ -68,7 +68,6 @@ struct OdeStep {
   at::Tensor f0 = {}, f1 = {};  // f1 may be undefined after a fixed step
   at::Tensor middle = {};       // undefined: the cubic of Hermite instead of a quartic
 
-  bool contains(double t) const { return t0 <= t1 ? t <= t1 : t >= t1; }
   at::Tensor at(double t) const;  // needs f1
 };
 

@@ -27,7 +27,7 @@ namespace {
 
 struct OdeConnectionOptions {
   OdeMethod method = OdeMethod::euler;
-  int64_t steps = 1;
+  int64_t steps = 0;
   double rtol = 1e-3, atol = 1e-3;
   int64_t share = 1;
   bool adjoint = false;
@@ -37,7 +37,7 @@ struct OdeConnectionOptions {
   void fields(Fields& f) {
     const Range positive{.min = 0, .open_min = true};
     f.add("method", method, "of the solver; dopri5, bosh3 and adaptive_heun adapt their steps");
-    f.add("steps", steps, "fixed steps in a unit of time", {.min = 1});
+    f.add("steps", steps, "fixed steps of a group of blocks; 0: one for each block", {.min = 0});
     f.add("rtol", rtol, "relative tolerance of adaptive methods", positive);
     f.add("atol", atol, "absolute tolerance of adaptive methods", positive);
     f.add("share", share, "neighbouring blocks that have one block's weights", {.min = 1});
@@ -98,8 +98,7 @@ class OdeConnection final : public Connection {
     if (carrier.post_activation)
       refuse("ode", carrier,
              "an activation after each block is not part of an equation (order=pre)");
-    forward_ = {.method = options_.method, .rtol = options_.rtol, .atol = options_.atol};
-    forward_.step = 1.0 / static_cast<double>(options_.steps);
+    forward_ = {.method = options_.method, .rtol = options_.rtol, .atol = options_.atol, .step = 1};
     const std::vector<Site> order = numbered(schedule({}));
     auto next = order.begin();
     for (OdeGroup& group : groups_)
@@ -130,6 +129,9 @@ class OdeConnection final : public Connection {
   bool has_extras() const override { return true; }
   void merge(State&, const Site&, const at::Tensor&, const Read&) override {}
 
+  StreamDiagram describe() const override {
+    return {.read = "x(t)", .merge = "solves dx/dt = f(x)", .finish = "x(T)"};
+  }
   void drive(State& state, const StreamParts& parts) override {
     forward_evaluations_ = 0;
     stats_.resize(groups_.size());
@@ -182,20 +184,20 @@ class OdeConnection final : public Connection {
   void solve(State& state, size_t index, const StreamParts& parts) {
     const OdeGroup& group = groups_[index];
     const std::vector<double> times{0, static_cast<double>(group.length)};
+    OdeOptions solver = forward_;
+    if (options_.steps > 0) solver.step = times.back() / static_cast<double>(options_.steps);
     const OdeField field = field_of(group, state, parts);
     std::vector<at::Tensor> x;
     if (options_.adjoint && torch::GradMode::is_enabled()) {
       auto& stats = stats_[index];
       if (!stats) stats = std::make_shared<AdjointStats>();
-      x = odeint_adjoint(field, state.x(), torch::tensor(times, at::kDouble), parameters(group),
-                         {.forward = forward_,
-                          .backward = forward_,
-                          .seminorm = options_.seminorm,
-                          .stats = stats});
+      x = odeint_adjoint(
+          field, state.x(), torch::tensor(times, at::kDouble), parameters(group),
+          {.forward = solver, .backward = solver, .seminorm = options_.seminorm, .stats = stats});
       forward_evaluations_ += stats->forward.evaluations;
     } else {
       OdeStats stats;
-      x = odeint(field, state.x(), times, forward_, &stats);
+      x = odeint(field, state.x(), times, solver, &stats);
       forward_evaluations_ += stats.evaluations;
     }
     state.x() = x.back();

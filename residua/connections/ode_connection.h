@@ -9,7 +9,7 @@ namespace residua {
 
 // ode: `share` neighbouring blocks have the same weights, those of one block, and become the
 // solution of dx/dt = sum of the block's branches(x) over a time of `share`. Euler's method with
-// one step per unit of time is the residual network of tied blocks, in which the branches of a
+// its step of 1 is the residual network of tied blocks, in which the branches of a
 // block stand side by side; share = 1 leaves each block its own weights. Blocks that change the
 // stream's shape stay as they are.
 void add_ode_connections(Registry<Connection, Carrier, Random>& connections);

@@ -92,6 +92,9 @@ class OrthonormalConnection final : public Connection {
     if (pass_) modulate_error(state.x(), pass_, static_cast<size_t>(site.step) + 1);
   }
 
+  StreamDiagram describe() const override {
+    return {.merge = options_.shortcut ? "x + f(x)" : "f(x), filters orthonormal"};
+  }
   PlainMerge plain_merge(const Site&) const override {
     if (norms_.defined()) return PlainMerge::no;
     return options_.shortcut ? PlainMerge::sum : PlainMerge::replace;

@@ -49,6 +49,7 @@ class SkipNet final : public Connection {
 
   Read read(State& state, const Site& site) override;
   void merge(State& state, const Site& site, const at::Tensor& y, const Read& read) override;
+  StreamDiagram describe() const override { return {.merge = "g f(x) + (1 - g) x, g = 0 or 1"}; }
   bool activates() const override { return true; }
   // rl_weight mean_n sum_i log p(g_i) (L_n - alpha / gates sum_{j >= i} (1 - g_j)) in training with
   // training=rl: at rl_weight 1 its gradient and that of the mean loss are, in expectation, the

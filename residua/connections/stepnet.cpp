@@ -71,6 +71,8 @@ class ChannelAttentionConnection final : public StepSizeConnection {
     return y * from_maps(scale, kind_);
   }
 
+  StreamDiagram describe() const override { return {.merge = "x + s f(x), s by f(x)"}; }
+
  private:
   using Scale = std::function<at::Tensor(const at::Tensor&)>;
 
@@ -157,6 +159,8 @@ class StepNet final : public StepSizeConnection {
     const at::Tensor s = (*steps_[static_cast<size_t>(site.branch)])(u);
     return over_positions(s, kind_) * y;
   }
+
+  StreamDiagram describe() const override { return {.merge = "x + s f(x), s by x and f(x)"}; }
 
  private:
   StepNetOptions options_;

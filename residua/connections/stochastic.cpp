@@ -50,6 +50,7 @@ class StochasticDepth final : public Connection {
     state.x() = factor == 1 ? state.x() + kept : at::add(state.x(), kept, factor);
   }
 
+  StreamDiagram describe() const override { return {.merge = "x + b f(x), b = 1 with p"}; }
   PlainMerge plain_merge(const Site& site) const override {
     const bool plain =
         survival(site) == 1 || (!is_training() && options_.scale == DropScale::inverted);

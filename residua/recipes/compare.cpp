@@ -128,7 +128,7 @@ class Comparison {
   std::optional<JobOutcome> train_row(const Json& settings, const ReproduceEvent& event) const {
     JobRunOptions run = options_.run;
     if (options_.tell)
-      run.progress = [this, event](double fraction) mutable {
+      run.progress = [this, event = ReproduceEvent(event)](double fraction) mutable {
         event.kind = ReproduceEvent::progress;
         event.fraction = fraction;
         options_.tell(event);

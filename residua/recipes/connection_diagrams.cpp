@@ -41,8 +41,9 @@ std::optional<StreamDiagram> diagram_of(const Component& connection) {
 }
 
 std::string title_of(const Component& connection) {
+  const Json given = connection.options_or_empty();
   std::string options;
-  for (const auto& [key, value] : connection.options_or_empty().items())
+  for (const auto& [key, value] : given.items())
     options += fmt::format("{}{} = {}", options.empty() ? "" : ", ", key, json_text(value));
   return options.empty() ? connection.name : fmt::format("{} ({})", connection.name, options);
 }

@@ -117,6 +117,39 @@ TEST(Checkpoint, KeepsTheAutocastMode) {
   EXPECT_FALSE(train_plainly(setting).gradients[0].equal(train_plainly(full).gradients[0]));
 }
 
+TEST(Checkpoint, TransformersWithDropoutTrainToTheSameBits) {
+  const Json vit{{"image_size", 8}, {"dim", 16},   {"depth", 4},
+                 {"heads", 2},      {"drop", 0.1}, {"attn_drop", 0.1}};
+  expect_all_plans_same({.model = {"vit", vit}});
+  for (const char* connection : {"parallel", "stochastic-depth", "hyper"}) {
+    Json other = vit;
+    other["connection"] = connection;
+    SCOPED_TRACE(connection);
+    expect_all_plans_same({.model = {"vit", other}});
+  }
+}
+
+TEST(Checkpoint, GptWithDropoutTrainsToTheSameBits) {
+  const Component gpt{
+      "gpt",
+      {{"dim", 16}, {"depth", 3}, {"heads", 2}, {"ctx", 8}, {"dropout", 0.2}, {"vocab_size", 11}}};
+  const auto gradients = [&](const Component& plan) {
+    const auto model = std::dynamic_pointer_cast<StreamModel>(models().create(gpt, Random(1)));
+    model->use_memory(memory_of(plan));
+    torch::manual_seed(5);
+    model->forward(torch::randint(11, {3, 8})).square().mean().backward();
+    std::vector<at::Tensor> all;
+    for (const at::Tensor& p : model->parameters()) all.push_back(p.grad());
+    return all;
+  };
+  const auto plain = gradients("none");
+  for (const Component& plan : all_plans()) {
+    const auto planned = gradients(plan);
+    for (size_t i = 0; i < plain.size(); ++i)
+      EXPECT_TRUE(plain[i].equal(planned[i])) << plan.name << " " << i;
+  }
+}
+
 // An LSTM over time, with dropout between the steps: one set of weights for the whole chain.
 std::vector<at::Tensor> lstm_gradients(const MemoryPlan& plan, int64_t steps, int accumulate = 1) {
   LstmCell cell(5, 7, Random(2));

@@ -52,17 +52,22 @@ int64_t simulated_peak(const MemoryPlan& plan, const ChainSizes& sizes) {
   const auto at = [](int64_t i) { return static_cast<size_t>(i); };
   for (const PlanSegment& s : plan.segments) {
     if (!s.keep) grow(sizes.state[at(s.begin)]);
-    for (int64_t i = s.begin; s.keep && i < s.end; ++i) grow(sizes.activation[at(i)]);
+    for (int64_t i = s.begin; s.keep && i < s.end; ++i) {
+      grow(sizes.activation[at(i)]);
+      grow(sizes.transient[at(i)]);
+      live -= sizes.transient[at(i)];
+    }
   }
   for (auto s = plan.segments.rbegin(); s != plan.segments.rend(); ++s) {
-    int64_t transient = 0;
-    for (int64_t i = s->begin; i < s->end; ++i) {
-      if (!s->keep) grow(sizes.activation[at(i)]);
-      transient = std::max(transient, sizes.transient[at(i)]);
+    for (int64_t i = s->begin; !s->keep && i < s->end; ++i) {
+      grow(sizes.activation[at(i)]);
+      grow(sizes.transient[at(i)]);
+      live -= sizes.transient[at(i)];
     }
-    grow(transient);
-    live -= transient;
-    for (int64_t i = s->begin; i < s->end; ++i) live -= sizes.activation[at(i)];
+    for (int64_t i = s->end; i-- > s->begin;) {
+      grow(sizes.transient[at(i)]);
+      live -= sizes.transient[at(i)] + sizes.activation[at(i)];
+    }
     if (!s->keep) live -= sizes.state[at(s->begin)];
   }
   EXPECT_EQ(live, 0);
@@ -142,16 +147,17 @@ TEST(MemoryPlan, GrowsWithTheRootOrTheLogarithm) {
   EXPECT_LE(peak("greedy", 1024), 66);
 }
 
-TEST(MemoryPlan, GreedyIsNotWorseThanCuttingAtTheMiddleBudget) {
-  const ChainSizes sizes = random_chain(200, Random(9));
+// The paper's budgets lie around sqrt(sum * max), the best ones where states are as big as
+// activations.
+TEST(MemoryPlan, GreedyIsNearTheBestUniformCut) {
+  ChainSizes sizes = random_chain(200, Random(9));
+  sizes.state = sizes.activation;
   const int64_t all = planned_peak({.segments = {{.begin = 0, .end = 200, .keep = true}}}, sizes);
-  EXPECT_LT(planned_peak(greedy_plan(sizes), sizes), all / 4);
-  // No single uniform cut does much better.
   int64_t uniform = all;
   for (int64_t length = 1; length < 100; ++length)
     uniform = std::min(uniform, planned_peak(uniform_plan(200, length), sizes));
   EXPECT_LT(static_cast<double>(planned_peak(greedy_plan(sizes), sizes)),
-            1.2 * static_cast<double>(uniform));
+            1.1 * static_cast<double>(uniform));
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "residua/core/error.h"
 #include "residua/models/tabular/mlp.h"
 #include "residua/models/vision/resnet_cifar.h"
+#include "residua/models/vision/vit.h"
 
 namespace residua {
 namespace {
@@ -64,7 +65,7 @@ TEST(OdeConnection, MethodsConvergeWithTheirOrder) {
       const auto net = mlp_with(ode({{"share", 6}, {"method", method}, {"steps", steps}}));
       return (net->run_blocks(x) - exact).norm().item<double>();
     };
-    const int64_t steps = order == 4 ? 16 : 64;
+    const int64_t steps = order == 4 ? 96 : 384;
     EXPECT_NEAR(std::log2(error(steps) / error(2 * steps)), order, 0.1) << method;
   }
 }
@@ -80,7 +81,7 @@ TEST(OdeConnection, AdjointGradientEqualsBackpropagation) {
   };
   const Json base{{"share", 6}, {"time", "added"}};
   Json fine = base, adjoint = base;
-  fine.update({{"method", "rk4"}, {"steps", 32}});
+  fine.update({{"method", "rk4"}, {"steps", 192}});
   adjoint.update({{"method", "dopri5"}, {"rtol", 1e-8}, {"atol", 1e-8}, {"adjoint", true}});
   const auto a = gradients(fine), b = gradients(adjoint);
   for (size_t i = 0; i < a.size(); ++i) {
@@ -89,9 +90,41 @@ TEST(OdeConnection, AdjointGradientEqualsBackpropagation) {
   }
 }
 
+TEST(OdeConnection, AttentionAndMlpOfABlockStandSideBySide) {
+  const auto vit_with = [](const Component& connection) {
+    return std::make_shared<Vit>(VitOptions{.image_size = 8,
+                                            .dim = 8,
+                                            .depth = 3,
+                                            .heads = 2,
+                                            .in_channels = 1,
+                                            .connection = connection},
+                                 Random(1));
+  };
+  torch::manual_seed(2);
+  const at::Tensor x = torch::randn({2, 5, 8});
+  // Each block on its own: the parallel connection with mixed kinds.
+  const at::Tensor parallel = vit_with({"parallel", {{"k", 2}, {"kinds", "mixed"}}})->run_blocks(x);
+  EXPECT_TRUE(torch::allclose(vit_with("ode")->run_blocks(x), parallel, 1e-5, 1e-6));
+  // Tied: one set of weights, blocks.0, and the sum of its branches once for each block.
+  const auto tied = vit_with({"ode", {{"share", 3}}});
+  EXPECT_EQ(tied->blocks().size(), 1u);
+  at::Tensor y = x;
+  State state;
+  const std::function<void(const Site&, const AttentionView&)> nobody;
+  for (int i = 0; i < 3; ++i) {
+    const TransformerBlock& block = *tied->blocks()[0];
+    const Site& site = tied->schedule()[0];
+    y = y +
+        block.attention->forward(
+            y, {.connection = tied->connection(), .site = site, .state = state, .visit = nobody}) +
+        block.mlp->forward(y);
+  }
+  EXPECT_TRUE(torch::allclose(tied->run_blocks(x), y, 1e-5, 1e-6));
+}
+
 TEST(OdeConnection, ReportsEvaluations) {
   const auto net =
-      mlp_with(ode({{"share", 6}, {"method", "rk4"}, {"steps", 2}, {"adjoint", true}}));
+      mlp_with(ode({{"share", 6}, {"method", "rk4"}, {"steps", 12}, {"adjoint", true}}));
   net->run_blocks(torch::randn({5, 8}, at::kDouble)).sum().backward();
   const Extras extras = net->extras({});
   ASSERT_EQ(extras.values.size(), 2u);

@@ -103,7 +103,6 @@ std::vector<TinyModel> tiny_models() {
   const TinyModel mlp{{"mlp", {{"in_channels", 3}, {"width", 8}, {"image_size", 8}}}, 8};
   list.push_back(mlp);
   for (const char* act : {"gelu", "silu", "tanh"}) list.push_back(mlp.with("act", act));
-  list.push_back(mlp.with("norm", false));
   for (const TinyModel& base : {cifar, mlp})
     list.push_back(base.with("connection", {{"name", "scaled"}, {"learned", true}}));
   list.push_back(mlp.with("depth", 4).with("connection", {{"name", "ode"}, {"share", 2}}));
@@ -113,6 +112,13 @@ std::vector<TinyModel> tiny_models() {
   list.push_back(cifar.with("n", 3)
                      .with("order", "pre")
                      .with("connection", {{"name", "ode"}, {"share", 2}, {"method", "rk4"}}));
+  list.push_back({{"vit",
+                   {{"image_size", 8},
+                    {"dim", 8},
+                    {"depth", 3},
+                    {"heads", 2},
+                    {"connection", {{"name", "ode"}, {"share", 2}, {"method", "midpoint"}}}}},
+                  8});
   list.push_back({{"odenet_resnet", {{"width", 8}, {"blocks", 2}, {"in_channels", 3}}}, 12});
   list.push_back({{"odenet", {{"width", 8}, {"in_channels", 3}}}, 12});
   list.push_back(list.back().with("method", "rk4").with("adjoint", false));

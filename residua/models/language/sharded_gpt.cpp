@@ -33,7 +33,13 @@ ShardedGpt::ShardedGpt(std::shared_ptr<Gpt> whole, std::shared_ptr<Collective> r
     const Attention& a = *block->attention->attention;
     const FeedForward& m = *block->mlp->mlp;
     const auto inner = share_of(m.first->weight.size(0), rank, world);
-    Block part{.norm1 = block->attention->norm, .norm2 = block->mlp->norm};
+    if (!block->attention->norm || !block->mlp->norm)
+      throw Error(ErrorKind::unsupported,
+                  {.where = "connection " + o.connection.name,
+                   .rule = "leaves out normalisations, whose place is not cut over ranks"});
+    Block part;
+    part.norm1 = block->attention->norm;
+    part.norm2 = block->mlp->norm;
     part.qkv = column_shard(*a.in, {channels(0, head, head_end), channels(o.heads, kv, kv_end),
                                     channels(o.heads + all_kv, kv, kv_end)});
     part.proj = row_shard(*a.out, channels(0, head, head_end), rank);
