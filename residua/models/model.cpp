@@ -70,6 +70,8 @@ void Model::check_input(const at::Tensor& x) const {
                .received = tensor_text(x)});
 }
 
+bool Model::adopt(const std::string&, const at::Tensor&) { return false; }
+
 Extras Model::extras(const at::Tensor&) { return {}; }
 
 Registry<Model, Random>& models() {

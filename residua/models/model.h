@@ -62,6 +62,10 @@ class Model : public torch::nn::Module {
   // is a layer of its own then, also where it was tied to the embedding.
   virtual void reset_classifier(int64_t num_classes, Random random) = 0;
 
+  // Takes over a tensor whose size is that of the same architecture for other inputs, such as
+  // position embeddings of another image size; false where it does not know how.
+  virtual bool adopt(const std::string& name, const at::Tensor& tensor);
+
   // Of the last forward, whose mean loss over each sample is in `sample_losses` [N], without
   // gradient; asked at most once.
   virtual Extras extras(const at::Tensor& sample_losses);

@@ -11,7 +11,6 @@
 #include "residua/core/error.h"
 #include "residua/core/log.h"
 #include "residua/io/atomic_file.h"
-#include "residua/models/adopts_weights.h"
 #include "residua/recipes/data_identity.h"
 #include "residua/recipes/experiment.h"
 #include "residua/recipes/step_timer.h"
@@ -68,10 +67,9 @@ void begin_with(Model& model, const JobSource& source) {
   const LoadReport report =
       load_weights(model, checkpoint.evaluated_weights(), {.strict = false, .ignore = ignored});
   std::vector<std::string> sizes;
-  auto* const adopts = dynamic_cast<AdoptsWeights*>(&model);
-  for (const auto& [name, expected, received] : report.mismatched)
-    if (!adopts || !adopts->adopt(name, to_tensor(checkpoint.evaluated_weights().read(name))))
-      sizes.push_back(name);
+  for (const auto& mismatch : report.mismatched)
+    if (!model.adopt(mismatch.name, to_tensor(checkpoint.evaluated_weights().read(mismatch.name))))
+      sizes.push_back(mismatch.name);
   const std::string connection = "connection.", classifier = model.info().classifier + ".";
   if (report.loaded > 0 && only_named(report.missing, connection) &&
       only_named(report.unexpected, connection) && only_named(sizes, classifier)) {

@@ -13,7 +13,6 @@
 #include <memory>
 #include <vector>
 
-#include "residua/models/adopts_weights.h"
 #include "residua/models/stream_model.h"
 #include "residua/models/transformer_block.h"
 #include "residua/models/vision/hmlp_stem.h"
@@ -63,7 +62,7 @@ struct VitOptions {
   void fields(Fields& f);
 };
 
-class Vit final : public StreamModel, public AdoptsWeights {
+class Vit final : public StreamModel {
  public:
   // Throws ErrorKind::invalid_argument when patches do not fill the image or heads the width.
   Vit(const VitOptions& options, const Random& random);
