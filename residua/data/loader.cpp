@@ -98,7 +98,8 @@ void Loader::Impl::read_samples(int64_t worker, std::span<const int64_t> wanted,
   }
 }
 
-Loader::Impl::MadeBatch Loader::Impl::make(int64_t worker, int64_t number, const std::atomic<bool>& cancelled) {
+Loader::Impl::MadeBatch Loader::Impl::make(int64_t worker, int64_t number,
+                                           const std::atomic<bool>& cancelled) {
   const int64_t begin = number * options.batch_size;
   const int64_t count = std::min<int64_t>(options.batch_size, dataset->size() - begin);
   MadeBatch made;
