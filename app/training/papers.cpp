@@ -57,16 +57,17 @@ Json paper_to_json(const Paper& p) {
 void print_paragraph(std::string_view title, const std::string& text) {
   constexpr size_t kWidth = 96;
   fmt::print("\n{}\n", title);
-  std::string line = " ";
+  const std::string indent(1, ' ');
+  std::string line = indent;
   for (size_t at = 0; at < text.size();) {
     const size_t begin = text.find_first_not_of(" \n", at);
     if (begin == std::string::npos) break;
     const size_t end = std::min(text.find_first_of(" \n", begin), text.size());
     if (line.size() + 1 + end - begin > kWidth) {
       fmt::print("{}\n", line);
-      line = " ";
+      line = indent;
     }
-    line += " " + text.substr(begin, end - begin);
+    line.append(1, ' ').append(text, begin, end - begin);
     at = end;
   }
   fmt::print("{}\n", line);

@@ -27,8 +27,6 @@ struct ChosenRecipes {
   std::vector<std::string> failures;  // sentences of those that cannot be read
 };
 
-bool has_slug(const Recipe& recipe, const std::string& slug) { return recipe.slug == slug; }
-
 void choose_family(const RecipeFolder& all, const std::string& family, ChosenRecipes& chosen) {
   std::vector<std::string> families;
   for (const Recipe& recipe : all.recipes) {

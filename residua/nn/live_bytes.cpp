@@ -17,10 +17,17 @@ using ReportedTotal = size_t;
 using ReportedTotal = int64_t;
 #endif
 
+c10::MemoryReportingInfoBase* present_listener() {
+  return static_cast<c10::MemoryReportingInfoBase*>(
+      c10::ThreadLocalDebugInfo::get(c10::DebugInfoKind::PROFILER_STATE));
+}
+
+}  // namespace
+
 // Passes on to whoever listened before: another meter, or libtorch's profiler.
-class BytesListener final : public c10::MemoryReportingInfoBase {
+class LiveBytes::Listener final : public c10::MemoryReportingInfoBase {
  public:
-  explicit BytesListener(c10::MemoryReportingInfoBase* outer) : outer_(outer) {}
+  explicit Listener(c10::MemoryReportingInfoBase* outer) : outer_(outer) {}
 
   void reportMemoryUsage(void* data, int64_t size, ReportedTotal allocated, ReportedTotal reserved,
                          c10::Device device) override {
@@ -38,18 +45,11 @@ class BytesListener final : public c10::MemoryReportingInfoBase {
   c10::MemoryReportingInfoBase* outer_;
 };
 
-c10::MemoryReportingInfoBase* present_listener() {
-  return static_cast<c10::MemoryReportingInfoBase*>(
-      c10::ThreadLocalDebugInfo::get(c10::DebugInfoKind::PROFILER_STATE));
-}
-
-}  // namespace
-
 struct LiveBytes::Meter {
   Meter()
-      : listener(std::make_shared<BytesListener>(present_listener())),
+      : listener(std::make_shared<Listener>(present_listener())),
         guard(c10::DebugInfoKind::PROFILER_STATE, listener) {}
-  std::shared_ptr<BytesListener> listener;
+  std::shared_ptr<Listener> listener;
   c10::DebugInfoGuard guard;
 };
 

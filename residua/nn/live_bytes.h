@@ -21,6 +21,7 @@ class LiveBytes {
   void reset_peak();
 
  private:
+  class Listener;
   struct Meter;
   std::unique_ptr<Meter> meter_;
 };

@@ -110,12 +110,13 @@ TEST(OdeConnection, AttentionAndMlpOfABlockStandSideBySide) {
   EXPECT_EQ(tied->blocks().size(), 1u);
   at::Tensor y = x;
   State state;
+  const std::function<void(const Site&, const AttentionView&)> nobody;
   for (int i = 0; i < 3; ++i) {
     const TransformerBlock& block = *tied->blocks()[0];
     const Site& site = tied->schedule()[0];
     y = y +
-        block.attention->forward(y,
-                                 {.connection = tied->connection(), .site = site, .state = state}) +
+        block.attention->forward(
+            y, {.connection = tied->connection(), .site = site, .state = state, .visit = nobody}) +
         block.mlp->forward(y);
   }
   EXPECT_TRUE(torch::allclose(tied->run_blocks(x), y, 1e-5, 1e-6));

@@ -64,7 +64,8 @@ TEST(Moe, RunsTheBestExpertsOfEachToken) {
       const at::Tensor p = at::linear(x[t], moe->router->weight).softmax(-1);
       const at::Tensor order = p.argsort(-1, true);
       const int64_t a = order[0].item<int64_t>(), b = order[1].item<int64_t>();
-      at::Tensor expected = p[a] * expert_output(*moe, a, x[t]) + p[b] * expert_output(*moe, b, x[t]);
+      at::Tensor expected =
+          p[a] * expert_output(*moe, a, x[t]) + p[b] * expert_output(*moe, b, x[t]);
       if (normalize) expected = expected / (p[a] + p[b]);
       EXPECT_LT(largest_gap(y[t], expected), 1e-12) << t;
     }
@@ -168,7 +169,8 @@ TEST(MoeRoutes, BalanceIsOneForAUniformRouter) {
   EXPECT_NEAR(moe_routes(torch::zeros({12, 4}, at::kDouble), 2, 0, false).balance.item<double>(), 1,
               1e-12);
   // All tokens at one expert with certainty: E.
-  const at::Tensor one_sided = at::tensor({{50.0, 0.0, 0.0, 0.0}}, at::kDouble).repeat({12, 1});
+  const at::Tensor one_sided =
+      torch::tensor({{50.0, 0.0, 0.0, 0.0}}, torch::kDouble).repeat({12, 1});
   EXPECT_NEAR(moe_routes(one_sided, 2, 0, false).balance.item<double>(), 4, 1e-12);
   EXPECT_NEAR(moe_routes(torch::zeros({3, 4}, at::kDouble), 2, 0, false).z.item<double>(),
               std::log(4.0) * std::log(4.0), 1e-12);

@@ -28,8 +28,8 @@ class ShardedGpt final {
 
  private:
   struct Block {
-    std::shared_ptr<VectorNorm> norm1, norm2;
-    std::shared_ptr<Linear> qkv, proj, gate, first, second;
+    std::shared_ptr<VectorNorm> norm1 = {}, norm2 = {};
+    std::shared_ptr<Linear> qkv = {}, proj = {}, gate = {}, first = {}, second = {};
   };
   at::Tensor attend(const Block& block, const Site& site, const at::Tensor& x, DecodeCache& cache);
   at::Tensor run_mlp(const Block& block, const at::Tensor& x) const;
