@@ -145,6 +145,16 @@ std::multimap<std::string, Json> connection_variants() {
       {"parallel", {{"k", 3}, {"kinds", "mixed"}}},
       {"parallel", {{"drop_path", 0.3}}},
       {"ladder", {{"last", 1}}},
+      {"resformer", {{"variant", "constant"}, {"lambda1", 2.0}}},
+      {"resformer", {{"variant", "learnable"}}},
+      {"resformer", {{"variant", "learnable_plus"}}},
+      {"resformer", {{"variant", "sparse"}, {"layers", {2}}}},
+      {"resformer", {{"variant", "dense"}}},
+      {"svformer", {{"share_keys", 2}}},
+      {"loop", {{"last", 2}, {"scale", "learned"}, {"loop_embedding", true}}},
+      {"loop", {{"last", 1}, {"loops", 3}, {"output", "delta"}, {"scale", "mean"}}},
+      {"loop", {{"last", 2}, {"loops", 4}, {"input_injection", true}, {"eval_loops", 2}}},
+      {"loop", {{"last", 2}, {"loops", 3}, {"tolerance", 0.2}}},
   };
   for (const char* variant : {"rw", "lr", "pa", "gemma"})
     variants.insert({"laurel", {{"variant", variant}}});

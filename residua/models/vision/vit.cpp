@@ -118,6 +118,7 @@ Vit::Vit(const VitOptions& options, const Random& random) : options_(options) {
   head_ = register_module(
       "head", linear(o.dim, o.num_classes, {.stddev = kVitStddev}, random.split("head")));
   if (ends.zero_classifier) zero_weights(*head_);
+  connection_->set_readout([this](const at::Tensor& tokens) { return head(tokens); });
 }
 
 void Vit::add_stem(const Random& random) {
