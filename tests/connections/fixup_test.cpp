@@ -114,8 +114,8 @@ TEST(Fixup, OneStepMovesTheLogitsEquallyAtEveryDepth) {
 
 TEST(Fixup, BeginsAsTheIdentityInTransformers) {
   const at::NoGradGuard no_grad;
-  const Json vit{{"dim", 64}, {"depth", 8}, {"heads", 4}, {"patch", 8}, {"image_size", 16},
-                 {"connection", "fixup"}};
+  const Json vit{{"dim", 64},  {"depth", 8},       {"heads", 4},
+                 {"patch", 8}, {"image_size", 16}, {"connection", "fixup"}};
   const auto model = models().create({"vit", vit}, Random(3));
   EXPECT_EQ(model->forward(fixup_images()).abs().max().item<float>(), 0);
   const auto levels = model->features(fixup_images());
@@ -130,7 +130,8 @@ TEST(Fixup, BeginsAsTheIdentityInTransformers) {
       EXPECT_EQ(rms(p.value()), 0) << p.key();
     }
     // 16 branches: He's distribution over 4, of values and first layers.
-    if (p.key().ends_with("qkv.weight")) squares += p.value().narrow(0, 128, 64).square().mean().item<double>();
+    if (p.key().ends_with("qkv.weight"))
+      squares += p.value().narrow(0, 128, 64).square().mean().item<double>();
     if (p.key().ends_with("fc1.weight")) {
       EXPECT_NEAR(rms(p.value()) / std::sqrt(2.0 / 64) * 4, 1, 0.03);
     }
