@@ -168,6 +168,8 @@ TinyConnection described(const Component& component) {
   // The step sizes of an adaptive solver come from the whole batch and jump with its weights.
   if (component.name == "ode" && options.value("method", "") == "dopri5")
     c.differentiable = c.independent_samples = false;
+  // Without statistics of the batch to tell them apart, 30 steps lower it by 9 %, 60 by 90 %.
+  if (component.name == "nf") c.steps = 60;
   if (component.name == "skipnet") c.differentiable = options.value("training", "sp") == "soft";
   return c;
 }
