@@ -200,6 +200,8 @@ std::optional<Batch> Loader::next() {
 }
 
 int64_t Loader::batches_per_epoch() const { return impl_->batches(); }
+int64_t Loader::samples() const { return impl_->dataset->size(); }
+std::string Loader::dataset_name() const { return impl_->dataset->info().name; }
 int64_t Loader::skipped() const { return impl_->skipped; }
 const Dataset& Loader::dataset() const { return *impl_->dataset; }
 
