@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "residua/data/text/corpus.h"
 #include "residua/analysis/probed_model.h"
 #include "residua/analysis/signal/attention.h"
 #include "residua/core/error.h"
