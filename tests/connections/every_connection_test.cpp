@@ -163,7 +163,7 @@ TEST_P(EveryConnection, EveryParameterLearns) {
       start.push_back(p.value().detach().clone());
     }
     // Connections that decide do not use every parameter in every pass.
-    for (uint64_t seed = 0; seed < 40 && !waiting.empty(); ++seed) {
+    for (uint64_t seed = 0; seed < 200 && !waiting.empty(); ++seed) {
       disturb(model, start, seed);
       toy_loss(model, carrier.input(8, seed), seed).backward();
       for (const auto& p : model.named_parameters()) {
@@ -200,7 +200,7 @@ TEST_P(EveryConnection, TrainingLowersTheLoss) {
     };
     const double before = evaluated();
     torch::optim::SGD sgd(model.parameters(), torch::optim::SGDOptions(0.05).momentum(0.9));
-    for (uint64_t step = 0; step < 30; ++step) {
+    for (uint64_t step = 0; step < static_cast<uint64_t>(GetParam().steps); ++step) {
       torch::manual_seed(step);
       const at::Tensor sample_losses = losses();
       const at::Tensor penalty = model.extras(sample_losses.detach()).penalty;
