@@ -44,12 +44,12 @@ void print_comparison(const Json& comparison) {
              comparison.at("carrier").get<std::string>(), comparison.at("data").get<std::string>(),
              comparison.at("epochs").get<int64_t>(), "connection", width);
   for (const Json& name : comparison.at("quality")) fmt::print("{:>12}", name.get<std::string>());
-  fmt::print("{:>12}{:>10}{:>12}{:>12}\n", "parameters", "step ms", "peak MB", "grad 1st/last");
+  fmt::print("{:>12}{:>10}{:>10}{:>16}\n", "parameters", "step ms", "peak MB", "grad 1st/last");
   for (const Json& row : ranked_rows(comparison)) {
     fmt::print("{:<{}}", row.at("name").get<std::string>(), width);
     for (const Json& name : comparison.at("quality"))
       fmt::print("{:>12.4f}", metric_in(row, name.get<std::string>()));
-    fmt::print("{:>12.0f}{:>10.2f}{:>12.1f}{:>12.3g}\n", metric_in(row, "parameters"),
+    fmt::print("{:>12.0f}{:>10.2f}{:>10.1f}{:>16.3g}\n", metric_in(row, "parameters"),
                1e3 * metric_in(row, "step_seconds"), row.at("peak_bytes").get<double>() / 1e6,
                number_from_json(row.at("gradient_ratio")));
   }

@@ -35,6 +35,7 @@ void ReproduceDisplay::show(const ReproduceEvent& e) {
       if (terminal_ && display_clock() - shown_ > kSecondsBetweenDraws) redraw(e);
       return;
     case ReproduceEvent::cached: return print(job_text(e) + ": known");
+    case ReproduceEvent::refused: return print(job_text(e) + ": not taken");
     case ReproduceEvent::failed: return print(fmt::format("{}: FAILED: {}", job_text(e), e.reason));
     case ReproduceEvent::finished: break;
   }

@@ -98,7 +98,7 @@ class Comparison {
     const double begin = compare_clock();
     try {
       const std::optional<StepProfile> profile = profile_or_refusal(settings, row);
-      event.kind = ReproduceEvent::cached;
+      event.kind = profile ? ReproduceEvent::cached : ReproduceEvent::refused;
       if (profile) {
         const std::optional<JobOutcome> outcome = train_row(settings, event);
         if (!outcome) return std::nullopt;

@@ -34,7 +34,8 @@ struct CompareOptions {
 
 // Writes and returns {engine, what, carrier, data, epochs, environment, quality, rows}: a row has
 // name and help, and either `refused` (why the carrier cannot take it), `failed`, or metrics,
-// peak_bytes, gradient_ratio (first over last site) and series. `quality` names the metrics that
+// peak_bytes, gradient_ratio (first over last site, not a number where no gradient arrives)
+// and series. `quality` names the metrics that
 // rows are compared by, best first. Nothing when it was stopped; finished runs are kept. Throws
 // ErrorKind::not_found with the nearest names for an unknown carrier or connection.
 std::optional<Json> compare_connections(const CompareOptions& options);

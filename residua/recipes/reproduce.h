@@ -17,13 +17,13 @@ namespace residua {
 
 // What happens, for a display.
 struct ReproduceEvent {
-  enum Kind { started, progress, finished, cached, failed } kind = started;
+  enum Kind { started, progress, finished, cached, refused, failed } kind = started;
   std::string slug = {}, job = {};
   int64_t seed = 0;
   int64_t number = 0, total = 0;  // of this run, of all
   double fraction = 0;            // of a training, for progress
   double seconds = 0;             // that the run took
-  std::string reason = {};        // why it failed
+  std::string reason = {};        // why it failed or was refused
 };
 
 struct ReproduceOptions {

@@ -45,8 +45,8 @@ struct JobOutcome {
 //
 // A train job reports train.* of its last epoch, test.* of the last evaluation, best (the best
 // test value), seconds (of all its steps, without evaluations), step_seconds (the median), steps,
-// parameters, macs (of one sample) and diverged. Of a diverged run losses are infinite, accuracies
-// 0 and other measures of quality not a number.
+// parameters, trainable_parameters, macs (of one sample) and diverged. Of a diverged run losses are
+// infinite, accuracies 0 and other measures of quality not a number.
 std::optional<JobOutcome> run_job(const JobRequest& request, const JobRunOptions& options);
 
 }  // namespace residua

@@ -44,11 +44,13 @@ class FractionRecorder final : public Recorder {
   int64_t total_ = 1;
 };
 
-// What the numbers of a run do not depend on.
+// All that the numbers of a run depend on; of threads that is the time it takes, and how sums
+// round.
 Json job_identity(Json configuration, const JobRequest& request, const std::string& data) {
   for (const char* key : {"out", "workers", "threads", "keep", "save_every", "log_every"})
     configuration.erase(key);
   return {{"configuration", std::move(configuration)},
+          {"threads", at::get_num_threads()},
           {"data", data},
           {"from", request.source ? request.source->key : ""}};
 }

@@ -67,7 +67,7 @@ function lineChart({ title, label, series, smoothing = 0, height = 240, logX = f
       const stroke = (alpha) => () => colour(tint(i)) + alpha;
       const points = { show: s.x.length < 40, size: 5, stroke: stroke(""), fill: () => colour("--card") };
       const isFaint = smoothing > 0 && isNoisy(s);
-      const dash = s.dashed || (s.colour ?? i) >= 6 ? [6, 4] : undefined;
+      const dash = s.dashed ? [6, 4] : [undefined, [6, 4], [2, 3], [12, 3, 2, 3]][Math.floor((s.colour ?? i) / 6) % 4];
       const edge = { label: `${s.name}, band`, width: 0, points: { show: false }, show: shown[i] };
       const lines = [
         { label: s.name, stroke: stroke(isFaint ? "40" : ""), width: isFaint ? 1 : 1.75, pxAlign: 0, points, dash, show: shown[i] },

@@ -39,6 +39,7 @@ function chartsOf(jobs, group, wanted) {
     const series = jobs.filter(wanted).flatMap((job, i) => linesOf(job, name, i));
     if (series.length === 0) return [];
     const about = jobs.flatMap((job) => job.runs).flatMap((run) => run.series ?? []).find((s) => s.name === name);
+    if (about.log_y) for (const s of series) s.y = s.y.map((v) => (v > 0 ? v : null));  // what is 0 has no place there
     const isLogX = about.log_x && series.every((s) => s.x.every((x) => x > 0));
     return [lineChart({ title: about.y_label && !name.includes(about.y_label) ? `${name} (${about.y_label})` : name, label: about.x_label || "x", group: `${group} ${name}`,
       series, logX: isLogX, logY: about.log_y, smoothing: series.some(isNoisy) ? 0.8 : 0 }).node];

@@ -16,8 +16,8 @@ function indexPage() {
   function write() {
     const rows = paperRows();
     count.textContent = `${rows.length} of ${data.papers.length} papers`;
-    body.replaceChildren(...rows.map((p) => el("tr", {}, el("td", {}, el("a", { href: `#/paper/${p.slug}` }, p.title), el("small", {}, p.authors)), el("td", {}, String(p.year)), el("td", {}, p.family),
-      el("td", {}, p.kind), el("td", {}, badge(p.verdict), last(p)), el("td", {}, claims(p)))));
+    body.replaceChildren(...rows.map((p) => el("tr", {}, el("td", {}, el("a", { href: `#/paper/${p.slug}` }, p.title), el("small", {}, p.authors)), el("td", {}, badge(p.verdict), last(p)), el("td", {}, claims(p)),
+      el("td", {}, String(p.year)), el("td", {}, p.family), el("td", {}, p.kind))));
   }
   const choice = (key, title) => el("label", {}, title, el("select", { name: key, onchange: (event) => {
     filters[key] = event.target.value;
@@ -29,7 +29,7 @@ function indexPage() {
   } }));
   write();
   const sheet = el("div", { class: "card" }, el("div", { class: "wide-table", tabindex: "0", role: "region", "aria-label": "Papers" }, el("table", { class: "papers" },
-    el("thead", {}, el("tr", {}, ["Paper", "Year", "Family", "Kind", "Verdict", "Claims held"].map((text) => el("th", { scope: "col" }, text)))), body)));
+    el("thead", {}, el("tr", {}, ["Paper", "Verdict", "Claims held", "Year", "Family", "Kind"].map((text) => el("th", { scope: "col" }, text)))), body)));
   const comparisons = data.comparisons.map((c, i) => el("li", {}, el("a", { href: `#/comparison/${i}` }, `${c.what} on ${c.carrier}, ${c.data}`), ` (${c.rows.filter((row) => !row.refused && !row.failed).length} trained)`));
   const verdicts = ["held", "not held", "inconclusive", "failed", "none"].map((v) => [v === "none" ? "no verdict" : v, data.papers.filter((p) => p.verdict === v).length]).filter(([, n]) => n);
   return { title: data.title, crumb: "papers and what became of their claims", subtitle: "Each paper is a recipe: a component, the runs that show it, and claims that are checked on their numbers.", summary: [["papers", data.papers.length], ...verdicts],
