@@ -200,7 +200,7 @@ TEST_P(EveryConnection, TrainingLowersTheLoss) {
     };
     const double before = evaluated();
     torch::optim::SGD sgd(model.parameters(), torch::optim::SGDOptions(0.05).momentum(0.9));
-    for (uint64_t step = 0; step < 30; ++step) {
+    for (uint64_t step = 0; step < static_cast<uint64_t>(GetParam().steps); ++step) {
       torch::manual_seed(step);
       const at::Tensor sample_losses = losses();
       const at::Tensor penalty = model.extras(sample_losses.detach()).penalty;
