@@ -165,6 +165,9 @@ TinyConnection described(const Component& component) {
   const Json options = component.options_or_empty();
   TinyConnection c{.component = component};
   if (component.name == "orthonormal") c.differentiable = !options.contains("modulation");
+  // The step sizes of an adaptive solver come from the whole batch and jump with its weights.
+  if (component.name == "ode" && options.value("method", "") == "dopri5")
+    c.differentiable = c.independent_samples = false;
   // Without statistics of the batch to tell them apart, 30 steps lower it by 9 %, 60 by 90 %.
   if (component.name == "nf") c.steps = 60;
   if (component.name == "skipnet") c.differentiable = options.value("training", "sp") == "soft";

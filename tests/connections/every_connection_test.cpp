@@ -163,7 +163,7 @@ TEST_P(EveryConnection, EveryParameterLearns) {
       start.push_back(p.value().detach().clone());
     }
     // Connections that decide do not use every parameter in every pass.
-    for (uint64_t seed = 0; seed < 40 && !waiting.empty(); ++seed) {
+    for (uint64_t seed = 0; seed < 200 && !waiting.empty(); ++seed) {
       disturb(model, start, seed);
       toy_loss(model, carrier.input(8, seed), seed).backward();
       for (const auto& p : model.named_parameters()) {
