@@ -154,6 +154,10 @@ std::multimap<std::string, Json> connection_variants() {
 TinyConnection described(const Component& component) {
   const Json options = component.options_or_empty();
   TinyConnection c{.component = component};
+  if (options.value("method", "") == "dopri5") {  // its steps follow the whole batch
+    c.differentiable = false;
+    c.independent_samples = false;
+  }
   if (component.name == "orthonormal") c.differentiable = !options.contains("modulation");
   if (component.name == "skipnet") c.differentiable = options.value("training", "sp") == "soft";
   return c;
@@ -165,7 +169,8 @@ std::vector<TinyConnection> tiny_connections() {
   std::vector<TinyConnection> list;
   const auto variants = connection_variants();
   for (const std::string& name : connections().list()) {
-    list.push_back(described(name));
+    // Networks of two blocks have one place for a gate.
+    list.push_back(described(name == "multirate" ? Component{name, {{"gates", {1}}}} : name));
     const auto [begin, end] = variants.equal_range(name);
     for (auto at = begin; at != end; ++at) list.push_back(described({name, at->second}));
   }
