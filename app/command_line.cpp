@@ -70,6 +70,38 @@ void add_predict(CLI::App& app, PredictArguments& a, std::vector<std::string>& w
   add_json(c, a.json);
 }
 
+void add_generate(CLI::App& app, GenerateArguments& a, std::vector<std::string>& words,
+                  std::string& device) {
+  auto* c =
+      add_command(app, "generate", "let a language model write",
+                  "residua generate --weights runs/gpt-shakespeare --prompt 'ROMEO:'\n"
+                  "residua generate --weights runs/gpt-shakespeare --temperature 0 --tokens 50");
+  c->add_option("--weights", a.weights, "a run or checkpoint folder of a language model")
+      ->type_name("PATH")
+      ->required();
+  c->add_option("SETTINGS", words, "settings where the weights carry none")
+      ->type_name(fmt::format("[{}]...", kOverrides));
+  c->add_option("--prompt", a.prompt, "the text that it continues (default: a new line)")
+      ->type_name("TEXT");
+  in_range(c->add_option("--tokens", a.tokens, "how many to write"), 1, 1000000)
+      ->type_name("N")
+      ->capture_default_str();
+  c->add_option("--temperature", a.temperature,
+                "of the distribution that tokens are drawn from; 0: always the likeliest")
+      ->type_name("X")
+      ->check(CLI::Range(0.0, 1000.0).description(""))
+      ->capture_default_str();
+  in_range(c->add_option("--top-k", a.top_k, "draw from the likeliest only; 0: from all"), 0,
+           1000000)
+      ->type_name("N")
+      ->capture_default_str();
+  in_range(c->add_option("--seed", a.seed, "of the draws"), 0, INT64_MAX)
+      ->type_name("N")
+      ->capture_default_str();
+  add_device(c, device);
+  add_json(c, a.json);
+}
+
 void add_list(CLI::App& app, ListArguments& a) {
   auto* c = add_command(
       app, "list", "list what can be created by name: models, connections, datasets, ...",
@@ -193,6 +225,7 @@ CommandLine::CommandLine() : app_("residual networks: train, evaluate, use", "re
   add_train(app_, asked_.train, words_, device_);
   add_eval(app_, asked_.eval, words_, device_);
   add_predict(app_, asked_.predict, words_, device_);
+  add_generate(app_, asked_.generate, words_, device_);
   add_list(app_, asked_.list);
   add_info(app_, asked_.info);
   add_data(app_, asked_.data);
@@ -269,8 +302,8 @@ void CommandLine::separate_overrides() {
   } else if (asked_.command == "compare") {
     split(asked_.compare.overrides, files);
     refuse_no_setting(files);
-  } else if (asked_.command == "eval") {
-    split(asked_.eval.overrides, files);
+  } else if (asked_.command == "eval" || asked_.command == "generate") {
+    split(asked_.command == "eval" ? asked_.eval.overrides : asked_.generate.overrides, files);
     refuse_no_setting(files);
   }
 }

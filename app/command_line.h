@@ -21,6 +21,7 @@ struct Invocation {
   TrainArguments train = {};
   EvalArguments eval = {};
   PredictArguments predict = {};
+  GenerateArguments generate = {};
   ListArguments list = {};
   InfoArguments info = {};
   DataArguments data = {};

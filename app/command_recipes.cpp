@@ -87,7 +87,8 @@ void add_compare(CLI::App& app, CompareArguments& a, std::vector<std::string>& w
       ->capture_default_str();
   c->add_option("--only", a.only, "these, separated by commas")
       ->type_name("NAME,...")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->allow_extra_args(false);
   add_running(c, a.cache, a.threads);
   add_results_folder(c, a.results, "folder that the comparison is written to");
   add_json(c, a.json);

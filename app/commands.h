@@ -31,6 +31,17 @@ struct PredictArguments {
   bool json = false;
 };
 
+struct GenerateArguments {
+  std::string weights;
+  std::string prompt = "\n";
+  int64_t tokens = 200;
+  double temperature = 0.8;  // 0: always the likeliest token
+  int64_t top_k = 0;         // 0: all tokens
+  int64_t seed = 0;
+  std::vector<std::string> overrides;
+  bool json = false;
+};
+
 struct ListArguments {
   std::string kind = "models";  // models, connections, datasets, ...
   std::string pattern = "*";
@@ -113,6 +124,7 @@ struct DoctorArguments {
 int train(const TrainArguments&);
 int eval(const EvalArguments&);
 int predict(const PredictArguments&);
+int generate(const GenerateArguments&);
 int list(const ListArguments&);
 int info(const InfoArguments&);
 int data(const DataArguments&);
@@ -134,6 +146,7 @@ struct CommandTable {
   int (*train)(const TrainArguments&);
   int (*eval)(const EvalArguments&);
   int (*predict)(const PredictArguments&);
+  int (*generate)(const GenerateArguments&);
   int (*list)(const ListArguments&);
   int (*info)(const InfoArguments&);
   int (*data)(const DataArguments&);

@@ -56,6 +56,7 @@ int run(int argc, char** argv) {
   if (asked.command == "train") return commands.train(asked.train);
   if (asked.command == "eval") return commands.eval(asked.eval);
   if (asked.command == "predict") return commands.predict(asked.predict);
+  if (asked.command == "generate") return commands.generate(asked.generate);
   if (asked.command == "list") return commands.list(asked.list);
   if (asked.command == "info") return commands.info(asked.info);
   if (asked.command == "data") return commands.data(asked.data);

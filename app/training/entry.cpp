@@ -10,6 +10,7 @@ extern "C" const residua::app::CommandTable* residua_command_table() {
       .train = &train,
       .eval = &eval,
       .predict = &predict,
+      .generate = &generate,
       .list = &list,
       .info = &info,
       .data = &data,

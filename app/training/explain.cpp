@@ -36,8 +36,9 @@ bool explain_from(const Registry& registry, std::string_view setting, const std:
 
 int explain(const HelpArguments& arguments) {
   const std::string& topic = arguments.topic;
-  std::vector<std::string> names{"train",  "eval",      "predict", "list",   "info",    "data",
-                                 "verify", "reproduce", "papers",  "report", "compare", "doctor"};
+  std::vector<std::string> names{"train",  "eval",    "predict", "generate",  "list",
+                                 "info",   "data",    "verify",  "reproduce", "papers",
+                                 "report", "compare", "doctor"};
   bool found = explain_from(models(), "model", topic, names);
   found = explain_from(connections(), "model.connection", topic, names) || found;
   found = explain_from(memory_planners(), "memory", topic, names) || found;

@@ -29,7 +29,7 @@ class GradientNorm final : public Probe {
     const auto batches = probed.train_batches(options_.batches * probed.options.batch_size);
     for (const Batch& batch : batches) {
       model.zero_grad();
-      soft_cross_entropy(model.forward(batch.input), batch.target, 0).backward();
+      output_loss(model.forward(batch.input), batch.target).backward();
       if (weight.grad().defined()) sum += weight.grad().norm().item<double>();
     }
     const double mean = sum / static_cast<double>(batches.size());

@@ -53,7 +53,7 @@ struct ScalingOptions {
   ScalingCarrier carrier = ScalingCarrier::resnet;
   std::vector<int64_t> sizes = {56, 110, 200};
   int64_t width = 8, batch = 64, image = 32;
-  double budget = 0.35;
+  double budget = 0.5;
   int64_t steps = 5;
 
   void fields(Fields& f) {

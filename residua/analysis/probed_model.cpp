@@ -3,6 +3,8 @@
 #include <torch/torch.h>
 
 #include "residua/core/error.h"
+#include "residua/data/loader.h"
+#include "residua/data/text/windows.h"
 #include "residua/nn/state.h"
 #include "residua/train/checkpoint_store.h"
 #include "residua/train/tasks/classification.h"
@@ -11,18 +13,13 @@ namespace residua {
 
 namespace {
 
-std::vector<Batch> first_prepared_batches(const std::shared_ptr<const Dataset>& dataset,
-                                          const TrainOptions& options, int64_t images) {
-  Pipeline pipeline(dataset->info(), options.augment, Phase::test);
-  Loader loader(
-      dataset, std::move(pipeline),
-      {.batch_size = options.batch_size, .workers = 0, .channels_last = options.loop.channels_last},
-      Random(0));
-  loader.start(0);
+// The first batches of an epoch, `samples` in all; 0: the whole.
+std::vector<Batch> first_batches(BatchSource& source, int64_t samples) {
+  source.start(0);
   std::vector<Batch> batches;
-  int64_t left = images == 0 ? dataset->size() : images;
+  int64_t left = samples == 0 ? source.samples() : samples;
   while (left > 0) {
-    std::optional<Batch> batch = loader.next();
+    std::optional<Batch> batch = source.next();
     if (!batch) break;
     if (batch->size() > left) {
       batch->input = batch->input.slice(0, 0, left);
@@ -36,6 +33,23 @@ std::vector<Batch> first_prepared_batches(const std::shared_ptr<const Dataset>& 
   return batches;
 }
 
+std::vector<Batch> first_image_batches(const std::shared_ptr<const Dataset>& dataset,
+                                       const TrainOptions& options, int64_t images) {
+  Pipeline pipeline(dataset->info(), options.augment, Phase::test);
+  Loader loader(
+      dataset, std::move(pipeline),
+      {.batch_size = options.batch_size, .workers = 0, .channels_last = options.loop.channels_last},
+      Random(0));
+  return first_batches(loader, images);
+}
+
+[[noreturn]] void refuse_model(const std::string& probe, const std::string& rule,
+                               const std::string& expected, const std::string& received) {
+  throw Error(
+      ErrorKind::unsupported,
+      {.where = "probe " + probe, .rule = rule, .expected = expected, .received = received});
+}
+
 void load_probed_weights(Model& model, const std::string& path) {
   const LoadOptions options{.ignore = checkpoint_extra_names()};
   if (const auto found = find_checkpoint(path))
@@ -46,23 +60,31 @@ void load_probed_weights(Model& model, const std::string& path) {
 
 }  // namespace
 
-std::vector<Batch> ProbedModel::test_batches(int64_t images) const {
-  return first_prepared_batches(data->test, options, images);
+std::vector<Batch> ProbedModel::test_batches(int64_t samples) const {
+  if (!data->text) return first_image_batches(data->test, options, samples);
+  WindowsInOrder windows(data->text, {options.batch_size, model->info().context});
+  return first_batches(windows, samples);
 }
 
-std::vector<Batch> ProbedModel::train_batches(int64_t images) const {
-  return first_prepared_batches(data->train, options, images);
+std::vector<Batch> ProbedModel::train_batches(int64_t samples) const {
+  if (!data->text) return first_image_batches(data->train, options, samples);
+  RandomWindows windows(data->text, {options.batch_size, model->info().context}, Random(0));
+  return first_batches(windows, samples);
 }
 
 StreamModel& ProbedModel::stream(const std::string& probe) const {
   if (auto* stream = dynamic_cast<StreamModel*>(model.get())) return *stream;
-  throw Error(ErrorKind::unsupported, {.where = "probe " + probe,
-                                       .rule = "looks at residual streams",
-                                       .expected = "a model with the option `connection`",
-                                       .received = options.model.name});
+  refuse_model(probe, "looks at residual streams", "a model with the option `connection`",
+               options.model.name);
 }
 
-ProbedModel open_probed(const ProbeContext& context, const std::string& probe) {
+Gpt& ProbedModel::gpt(const std::string& probe) const {
+  if (auto* gpt = dynamic_cast<Gpt*>(model.get())) return *gpt;
+  refuse_model(probe, "looks at language models", "a GPT", options.model.name);
+}
+
+ProbedModel open_probed(const ProbeContext& context, const std::string& probe,
+                        const std::function<void(Json&)>& change) {
   if (context.weights.empty())
     throw Error(ErrorKind::invalid_argument, {.where = "probe " + probe,
                                               .rule = "looks at a trained model",
@@ -72,10 +94,20 @@ ProbedModel open_probed(const ProbeContext& context, const std::string& probe) {
   Json data = probed.options.data.options_or_empty();
   data.erase("skip_corrupt");  // the loader's, not the dataset's
   probed.data = datasets().create({probed.options.data.name, data});
+  if (change) {
+    Json options = probed.options.model.options_or_empty();
+    change(options);
+    probed.options.model = Component(probed.options.model.name, options);
+  }
   probed.model = models().create(probed.options.model, Random(0));
   load_probed_weights(*probed.model, context.weights);
   probed.model->eval();
   return probed;
+}
+
+at::Tensor output_loss(const at::Tensor& logits, const at::Tensor& target) {
+  if (logits.dim() == 3) return soft_cross_entropy(logits.flatten(0, 1), target.flatten(), 0);
+  return soft_cross_entropy(logits, target, 0);
 }
 
 double top1_of(Model& model, const std::vector<Batch>& batches) {
@@ -83,7 +115,10 @@ double top1_of(Model& model, const std::vector<Batch>& batches) {
   double right = 0, all = 0;
   for (const Batch& batch : batches) {
     const auto size = static_cast<double>(batch.size());
-    right += size * top_k_accuracy(model.forward(batch.input), batch.label, 1);
+    const at::Tensor logits = model.forward(batch.input);
+    right +=
+        size * (logits.dim() == 3 ? top_k_accuracy(logits.flatten(0, 1), batch.label.flatten(), 1)
+                                  : top_k_accuracy(logits, batch.label, 1));
     all += size;
   }
   return right / all;

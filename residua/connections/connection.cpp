@@ -66,6 +66,14 @@ at::Tensor Connection::attended(State&, const Site&, const at::Tensor& u, const 
   return u;
 }
 
+at::Tensor Connection::readout(const at::Tensor& stream) const {
+  if (!readout_)
+    throw Error(ErrorKind::unsupported,
+                {.where = "connection",
+                 .rule = "wants outputs from the middle of the network, which this model has not"});
+  return readout_(stream);
+}
+
 at::Tensor Connection::penalty(const State&, const at::Tensor&) { return {}; }
 
 NamedValues Connection::metrics(const State&) { return {}; }

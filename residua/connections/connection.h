@@ -127,6 +127,12 @@ class BranchWeights {
 
 struct StreamParts;  // stream.h
 
+// Another output of a pass that is to learn what the last one learns, and the weight of its loss.
+struct StreamExit {
+  at::Tensor output;
+  double weight = 1;
+};
+
 class Connection : public torch::nn::Module {
  public:
   using Shortcut = std::function<at::Tensor(const at::Tensor& x)>;
@@ -202,14 +208,17 @@ class Connection : public torch::nn::Module {
   // Numbers of the last pass to report beside the loss.
   virtual NamedValues metrics(const State& state);
 
-  // Whether the last state is asked for penalty and metrics.
+  virtual std::vector<StreamExit> exits(const State&) const { return {}; }
+
+  // Whether the last state is asked for exits, penalty and metrics.
   virtual bool has_extras() const { return false; }
 
   // --- for people
   virtual StreamDiagram describe() const { return {}; }
 
  protected:
-  at::Tensor readout(const at::Tensor& stream) const { return readout_(stream); }
+  // Throws ErrorKind::unsupported where the carrier reads nothing out in mid-pass.
+  at::Tensor readout(const at::Tensor& stream) const;
   // Throws ErrorKind::unsupported: "[connection] NAME does not ride a CARRIER: REASON".
   [[noreturn]] static void refuse(const std::string& name, const Carrier& carrier,
                                   const std::string& reason);

@@ -5,6 +5,7 @@
 #include "residua/connections/identity.h"
 #include "residua/connections/ladder.h"
 #include "residua/connections/laurel.h"
+#include "residua/connections/loop.h"
 #include "residua/connections/multirate.h"
 #include "residua/connections/norm_free.h"
 #include "residua/connections/ode_connection.h"
@@ -13,6 +14,7 @@
 #include "residua/connections/skipnet.h"
 #include "residua/connections/stepnet.h"
 #include "residua/connections/stochastic.h"
+#include "residua/connections/value_residual.h"
 
 namespace residua {
 
@@ -32,6 +34,8 @@ Registry<Connection, Carrier, Random>& connections() {
     add_skipnet_connections(r);
     add_stepnet_connections(r);
     add_stochastic_connections(r);
+    add_value_connections(r);
+    add_loop_connections(r);
     return r;
   }();
   return registry;

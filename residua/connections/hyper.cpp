@@ -189,6 +189,16 @@ at::Tensor HyperConnection::finish(const State& state) {
   return from_tokens(state.x().sum(-2), maps_);
 }
 
+StreamDiagram HyperConnection::describe() const {
+  std::vector<std::string> streams;
+  for (int64_t i = 1; i <= options_.streams; ++i) streams.push_back(fmt::format("h{}", i));
+  return {.streams = std::move(streams),
+          .begin = "every h = x0",
+          .read = "Am^T H",
+          .merge = "Ar^T H + B^T f(Am^T H)",
+          .finish = "sum of all h"};
+}
+
 at::Tensor unroll_hyper(const std::vector<HyperCoefficients>& branches) {
   const at::NoGradGuard no_grad;
   const int64_t count = static_cast<int64_t>(branches.size());

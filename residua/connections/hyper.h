@@ -100,6 +100,7 @@ class HyperConnection final : public Connection {
   void resize(State& state, const Site& site, const Shortcut& shortcut) override;
   void merge(State& state, const Site& site, const at::Tensor& y, const Read& read) override;
   at::Tensor finish(const State& state) override;
+  StreamDiagram describe() const override;
 
   const std::vector<std::shared_ptr<HyperSite>>& sites() const { return sites_; }
   // Told the coefficients of every branch, until it is set to nothing.

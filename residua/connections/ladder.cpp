@@ -44,6 +44,13 @@ class LadderConnection final : public Connection {
 
   bool takes_late_outputs() const override { return true; }
 
+  StreamDiagram describe() const override {
+    return {.streams = {"x", "pending"},
+            .begin = "x = x0, pending = 0",
+            .merge = "x <- x + pending, pending <- f(x)",
+            .finish = "x + pending"};
+  }
+
   Read read(State& state, const Site& site) override {
     if (!stale(site)) add_pending(state);
     return {.input = state.x()};
@@ -103,6 +110,10 @@ class DesyncConnection final : public Connection {
  public:
   DesyncConnection(const DesyncOptions& options, const Carrier& carrier)
       : period_(options.period), collective_(carrier.collective) {}
+
+  StreamDiagram describe() const override {
+    return {.merge = fmt::format("x + f(x), summed over ranks after every {} branches", period_)};
+  }
 
   bool sums_ranks() const override { return true; }
 

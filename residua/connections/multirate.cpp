@@ -35,15 +35,21 @@ void check_gates(const std::vector<int64_t>& gates, int64_t blocks) {
                    .received = std::to_string(gate)});
     before = gate;
   }
-  if (gates.empty())
-    throw Error(ErrorKind::invalid_argument,
-                {.where = "connection.gates", .rule = "must name at least one gate"});
+}
+
+// Three where there are blocks enough, as far from one another as from both ends.
+std::vector<int64_t> usual_gates(int64_t blocks) {
+  std::vector<int64_t> gates;
+  const int64_t distance = std::max<int64_t>(1, blocks / 4);
+  for (int64_t gate = distance; gate < blocks && gates.size() < 3; gate += distance)
+    gates.push_back(gate);
+  return gates;
 }
 
 }  // namespace
 
 void MultirateOptions::fields(Fields& f) {
-  f.add("gates", gates, "numbers of blocks before each gate", {.min = 1});
+  f.add("gates", gates, "numbers of blocks before each gate; empty: three, evenly", {.min = 1});
   f.add("rank", rank, "of an adapter, one for each branch before the last gate", {.min = 1});
   f.add("rate", rate, "depth of the slow state that a gate's state is to equal, over the gate's",
         {.min = 1});
@@ -94,6 +100,9 @@ MultirateConnection::MultirateConnection(const MultirateOptions& options, const 
   if (carrier.kind != CarrierKind::gpt)
     refuse("multirate", carrier, "its gates predict tokens, and it needs the keys of an attention");
   for (const Site& site : carrier.sites) blocks_ = std::max(blocks_, site.block + 1);
+  if (blocks_ < 2)
+    refuse("multirate", carrier, "a gate stands between blocks, of which it has one");
+  if (options_.gates.empty()) options_.gates = usual_gates(blocks_);
   check_gates(options_.gates, blocks_);
   for (size_t i = 0; i < carrier.sites.size(); ++i)
     last_of_block_[i] =
@@ -248,6 +257,15 @@ NamedValues MultirateConnection::metrics(const State& state) {
                         exit_logit(state, gate).sigmoid().mean().item<double>());
   }
   return values;
+}
+
+StreamDiagram MultirateConnection::describe() const {
+  if (!options_.fast) return {.merge = "h + f(h), gates see h + A(h)", .finish = "h"};
+  return {.streams = {"h", "p"},
+          .begin = "h = p = x0",
+          .read = "h and p",
+          .merge = "h + f(h), p + f(p) + A(p); behind a gate p = h",
+          .finish = "h, or p at a gate"};
 }
 
 void add_multirate_connections(Registry<Connection, Carrier, Random>& connections) {

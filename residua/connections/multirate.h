@@ -18,7 +18,7 @@
 namespace residua {
 
 struct MultirateOptions {
-  std::vector<int64_t> gates = {2, 4, 6};
+  std::vector<int64_t> gates = {};
   int64_t rank = 8;
   double rate = 2;
   bool fast = true;
@@ -59,6 +59,7 @@ class MultirateConnection final : public Connection {
   Read read(State& state, const Site& site) override;
   void merge(State& state, const Site& site, const at::Tensor& y, const Read& read) override;
   at::Tensor finish(const State& state) override { return state.x(); }
+  StreamDiagram describe() const override;
   at::Tensor keys(State& state, const Site& site, const at::Tensor& k) override;
   at::Tensor values(State& state, const Site& site, const at::Tensor& v) override;
 

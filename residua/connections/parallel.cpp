@@ -65,6 +65,8 @@ class ParallelConnection final : public Connection {
     return order;
   }
 
+  StreamDiagram describe() const override { return {.merge = "x + f1(x) + ... + fk(x)"}; }
+
   // One sum over the ranks for each group.
   bool sums_ranks() const override { return true; }
 

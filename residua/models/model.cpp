@@ -74,6 +74,8 @@ bool Model::adopt(const std::string&, const at::Tensor&) { return false; }
 
 Extras Model::extras(const at::Tensor&) { return {}; }
 
+std::vector<Exit> Model::exits() { return {}; }
+
 Registry<Model, Random>& models() {
   static Registry<Model, Random> registry = [] {
     Registry<Model, Random> r("model");

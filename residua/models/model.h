@@ -51,6 +51,12 @@ struct Extras {
   std::vector<std::pair<std::string, double>> values = {};  // numbers to report
 };
 
+// Another output of a forward, and the weight of its loss beside that of the output itself.
+struct Exit {
+  at::Tensor output;
+  double weight = 1;
+};
+
 class Model : public torch::nn::Module {
  public:
   // Images [N, in_channels, H, W] to logits [N, num_classes]; token models: ids [N, T] to logits
@@ -69,6 +75,8 @@ class Model : public torch::nn::Module {
   // Of the last forward, whose mean loss over each sample is in `sample_losses` [N], without
   // gradient; asked at most once.
   virtual Extras extras(const at::Tensor& sample_losses);
+  // Of the last forward; asked before extras.
+  virtual std::vector<Exit> exits();
 
   const ModelInfo& info() const { return info_; }
   void set_input_size(int64_t size) { info_.input_height = info_.input_width = size; }

@@ -50,6 +50,13 @@ at::Tensor StreamModel::run(const at::Tensor& x0, StreamParts parts) {
   return y;
 }
 
+std::vector<Exit> StreamModel::exits() {
+  std::vector<Exit> all;
+  for (const StreamExit& exit : connection_->exits(last_))
+    all.push_back({exit.output, exit.weight});
+  return all;
+}
+
 Extras StreamModel::extras(const at::Tensor& sample_losses) {
   if (last_.streams.empty()) return {};
   const State state = std::move(last_);

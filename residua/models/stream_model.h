@@ -18,6 +18,7 @@ class StreamModel : public Model {
   const Carrier& carrier() const { return carrier_; }
 
   Extras extras(const at::Tensor& sample_losses) override;
+  std::vector<Exit> exits() override;
 
   // Which activations training keeps for backward; null: all.
   void use_memory(std::shared_ptr<StreamMemory> memory) { memory_ = std::move(memory); }

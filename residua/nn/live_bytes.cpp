@@ -4,8 +4,9 @@
 #include <c10/util/ThreadLocalDebugInfo.h>
 #include <torch/version.h>
 
-#include <algorithm>
 #include <atomic>
+#include <mutex>
+#include <unordered_map>
 
 namespace residua {
 
@@ -31,10 +32,7 @@ class LiveBytes::Listener final : public c10::MemoryReportingInfoBase {
 
   void reportMemoryUsage(void* data, int64_t size, ReportedTotal allocated, ReportedTotal reserved,
                          c10::Device device) override {
-    if (device.is_cpu()) {
-      now += size;
-      if (now > peak) peak = now.load();
-    }
+    if (device.is_cpu()) count(data, size);
     if (outer_) outer_->reportMemoryUsage(data, size, allocated, reserved, device);
   }
   bool memoryProfilingEnabled() const override { return true; }
@@ -42,6 +40,24 @@ class LiveBytes::Listener final : public c10::MemoryReportingInfoBase {
   std::atomic<int64_t> now = 0, peak = 0;
 
  private:
+  // libtorch's own table forgets what is released while nobody listens; this one holds what was
+  // allocated under this meter alone.
+  void count(void* data, int64_t size) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (size > 0) {
+      sizes_[data] = size;
+      now += size;
+      if (now > peak) peak = now.load();
+      return;
+    }
+    const auto found = sizes_.find(data);
+    if (found == sizes_.end()) return;
+    now -= found->second;
+    sizes_.erase(found);
+  }
+
+  std::mutex mutex_;
+  std::unordered_map<void*, int64_t> sizes_;
   c10::MemoryReportingInfoBase* outer_;
 };
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "residua/data/text/corpus.h"
 #include "residua/io/sha256.h"
 
 namespace residua {
@@ -36,6 +37,13 @@ void add_split(Sha256& hash, const Dataset& data) {
 
 std::string data_identity(const DataSplits& data) {
   Sha256 hash;
+  if (data.text) {
+    add_text(hash, data.text->name);
+    add_text(hash, data.text->tokenizer->to_json().dump());
+    for (const auto* part : {&data.text->train, &data.text->test})
+      hash.update(std::as_bytes(std::span(*part)));
+    return hash.hex();
+  }
   add_split(hash, *data.train);
   add_split(hash, *data.test);
   return hash.hex();

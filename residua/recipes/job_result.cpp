@@ -78,9 +78,9 @@ void set_metric(MetricValues& metrics, const std::string& name, double value) {
 }
 
 bool is_metric(const std::string& key) {
-  static const std::vector<std::string> kOthers{"kind", "step",    "epoch",
-                                                "lr",   "seconds", "images_per_second"};
-  return std::find(kOthers.begin(), kOthers.end(), key) == kOthers.end();
+  static const std::vector<std::string> kOthers{"kind", "step", "epoch", "lr", "seconds"};
+  return !key.ends_with("_per_second") &&
+         std::find(kOthers.begin(), kOthers.end(), key) == kOthers.end();
 }
 
 void add_log_line(RunCurves& run, const Json& line) {

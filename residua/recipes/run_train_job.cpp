@@ -92,6 +92,7 @@ void set_quality_of_divergence(MetricValues& metrics) {
     const std::string measure = name.substr(name.find('.') + 1);
     value = measure == "loss"            ? std::numeric_limits<double>::infinity()
             : measure.starts_with("top") ? 0
+            : measure == "perplexity"    ? std::numeric_limits<double>::infinity()
                                          : std::nan("");
   }
 }
@@ -123,7 +124,10 @@ std::optional<TrainedRun> train_in(const RunFolder& folder, Experiment& e,
     if (!request.may_diverge) throw;
     run.diverged = true;
     run.result.step = trainer.state().step;
-    run.result.best_value = std::max(0.0, trainer.state().best_value);
+    const bool larger = e.task->larger_is_better(), none = trainer.state().best_step < 0;
+    run.result.best_value = !none    ? trainer.state().best_value
+                            : larger ? 0
+                                     : std::numeric_limits<double>::infinity();
   }
   run.seconds = timer->seconds();
   run.step_seconds = timer->median();
@@ -136,14 +140,9 @@ int64_t trainable_parameters(const Model& model) {
   return sum;
 }
 
-Shape input_shape(const Experiment& e) {
-  const Pipeline pipeline(e.data->train->info(), e.options.augment, Phase::test);
-  return {1, pipeline.channels(), pipeline.height(), pipeline.width()};
-}
-
 JobResult result_of(const TrainedRun& run, const RunFolder& folder, const Experiment& e) {
   RunCurves curves = read_run_curves(folder.metrics());
-  const ModelCost cost = measure_cost(*e.model, input_shape(e));
+  const ModelCost cost = measure_cost(*e.model, e.one_input);
   JobResult result{.metrics = std::move(curves.last),
                    .series = std::move(curves.series),
                    .configuration = e.configuration()};

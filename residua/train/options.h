@@ -36,7 +36,8 @@ struct LoopOptions {
 
   void fields(Fields& f) {
     const Range unit{.min = 0, .max = 1, .open_max = true};
-    f.add("epochs", epochs, "passes over the training images", {.min = 1});
+    f.add("epochs", epochs,
+          "passes over the training images; of text `data.steps_per_epoch` batches", {.min = 1});
     f.add("seed", seed, "of everything random: weights, order, augmentation, dropout", {.min = 0});
     f.add("device", device, "cpu, cuda or cuda:N");
     f.add("amp", amp, "mixed precision: bf16 on any device, fp16 on cuda only");
@@ -59,8 +60,9 @@ struct LoopOptions {
   }
 };
 
-// A whole run of image classification: what is trained, on what, how. The defaults train resnet20
-// on the digits that come with the library, in well under a minute on two cores.
+// A whole run: what is trained, on what (images are classified, of text the next token is learned),
+// how. The defaults train resnet20 on the digits that come with the library, in well under a minute
+// on two cores.
 struct TrainOptions {
   Component model = "resnet20";
   Component data = "digits";
@@ -90,7 +92,7 @@ struct TrainOptions {
           "which activations are kept for the gradient, the others being computed again: a name of "
           "`residua list memory`, and its options");
     f.add("augment", augment, "how training images are changed at random");
-    f.add("batch_size", batch_size, "images in a batch", {.min = 1, .max = 1 << 20});
+    f.add("batch_size", batch_size, "images or sequences in a batch", {.min = 1, .max = 1 << 20});
     f.add("label_smoothing", label_smoothing, "part of the target that is spread over all classes",
           {.min = 0, .max = 1, .open_max = true});
     f.add("trainable", trainable,

@@ -19,6 +19,7 @@ constexpr size_t kSeriesPoints = 4000;
 constexpr size_t kAllPoints = 60'000;
 constexpr size_t kMatrixCells = 100'000;
 constexpr size_t kPictureBytes = 700'000;  // per list of samples
+constexpr size_t kTextBytes = 100'000;
 
 void check_object(const Json& value, std::string_view name) {
   if (!value.is_null() && !value.is_object())
@@ -45,6 +46,13 @@ Json pairs_of(const Json& object, std::string_view name) {
   return pairs;
 }
 
+Json texts_data(const std::vector<ReportText>& texts) {
+  Json list = Json::array();
+  for (const ReportText& one : texts)
+    list.push_back({{"title", one.title}, {"text", one.text.substr(0, kTextBytes)}});
+  return list;
+}
+
 Json page_data(const Report& report) {
   if (!report.confusion.empty() && !report.classes.empty() &&
       report.confusion.size() != report.classes.size())
@@ -66,7 +74,8 @@ Json page_data(const Report& report) {
           {"series", std::move(series)},
           {"confusion", report_confusion_data(report.confusion, kMatrixCells)},
           {"samples", report_samples_data(report.samples, kPictureBytes)},
-          {"most_confused", report_samples_data(report.most_confused, kPictureBytes)}};
+          {"most_confused", report_samples_data(report.most_confused, kPictureBytes)},
+          {"texts", texts_data(report.texts)}};
 }
 
 }  // namespace

@@ -29,15 +29,15 @@
 
 namespace residua {
 
-class Loader;
+class BatchSource;
 
 struct TrainerParts {
   Network network;  // already on the device
   std::shared_ptr<const Task> task;
   std::shared_ptr<Optimizer> optimizer;
   std::shared_ptr<const Schedule> schedule;
-  std::shared_ptr<Loader> train;
-  std::shared_ptr<Loader> test = {};  // null: no evaluation
+  std::shared_ptr<BatchSource> train;
+  std::shared_ptr<BatchSource> test = {};  // null: no evaluation
 
   std::vector<std::string> unclipped = {};  // shell patterns of the names that clip_agc leaves out
   std::shared_ptr<CheckpointStore> checkpoints = {};      // null: nothing is saved
@@ -76,16 +76,17 @@ class Trainer {
  private:
   bool train_epoch();                   // false: stopped
   bool finish_epoch();                  // false: stopped
-  int64_t take_step();                  // images seen
-  int64_t take_batch(int64_t in_step);  // backward of one batch out of `in_step`; images seen
+  int64_t take_step();                  // samples seen
+  int64_t take_batch(int64_t in_step);  // backward of one batch out of `in_step`; samples seen
   void apply_gradients();
-  void report_step(int64_t images);
+  void report_step(int64_t samples);
   std::optional<Measured> evaluate_now();  // nothing: stopped
   void save(bool best);
   void restore(const Checkpoint& checkpoint);
   Json state_json() const;
   void record(const RunEvent& event);
   RunResult result(bool finished) const;
+  Measured measured(const std::string& kind, Metrics means, double per_second) const;
   double lr_of(int64_t step) const;
   double seconds() const;
   bool stopping() const { return parts_.stop && parts_.stop(); }
@@ -105,7 +106,7 @@ class Trainer {
 
   // Of this process, for speeds.
   double started_ = 0, recent_started_ = 0, epoch_started_ = 0;
-  int64_t recent_images_ = 0, epoch_images_ = 0;
+  int64_t recent_units_ = 0, epoch_units_ = 0;
 };
 
 }  // namespace residua

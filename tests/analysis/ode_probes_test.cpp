@@ -54,13 +54,13 @@ TEST(AdjointProbe, MemoryStaysAndGradientsAgree) {
 
 TEST(ScalingProbe, RootPlanGrowsMoreSlowly) {
   for (const char* carrier : {"resnet", "lstm"}) {
-    const Json options{{"carrier", carrier}, {"sizes", {26, 104}}, {"width", 4},
-                       {"batch", 4},         {"image", 8},         {"steps", 1}};
+    const Json options{{"carrier", carrier}, {"sizes", {26, 104}}, {"width", 4},   {"batch", 4},
+                       {"image", 8},         {"steps", 1},         {"budget", 0.7}};
     auto m = metrics_of("memory-scaling", options);
     EXPECT_GT(m["exponent_none"], 0.8) << carrier;
     EXPECT_LT(m["exponent_sqrt"], 0.7) << carrier;
     EXPECT_LT(m["exponent_recursive"], m["exponent_none"]) << carrier;
-    EXPECT_LE(m["peak_ratio_budget"], 0.45) << carrier;
+    EXPECT_LE(m["peak_ratio_budget"], 0.8) << carrier;
     EXPECT_LT(m["peak_ratio_sqrt"], 0.6) << carrier;
   }
 }

@@ -1,6 +1,7 @@
 // Probes of trained networks with a residual stream, on networks with random weights.
 #include <gtest/gtest.h>
 #include <torch/torch.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <filesystem>
@@ -25,7 +26,7 @@ struct Saved {
 
   explicit Saved(const Json& connection)
       : path(testing::TempDir() + "probed-" + connection.at("name").get<std::string>() +
-             ".safetensors") {
+             std::to_string(getpid()) + ".safetensors") {
     const Json options{{"n", 2},          {"width", 4},        {"in_channels", 1},
                        {"shortcut", "B"}, {"num_classes", 10}, {"connection", connection}};
     model = std::dynamic_pointer_cast<StreamModel>(

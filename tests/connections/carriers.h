@@ -33,6 +33,8 @@ struct TinyConnection {
   // The output in training is a differentiable function whose derivative backward computes: not
   // for straight-through and sampled decisions.
   bool differentiable = true;
+  // Steps in which training lowers the loss of a few images of noise.
+  int64_t steps = 30;
   // In evaluation a sample's output depends on that sample alone.
   bool independent_samples = true;
 

@@ -65,7 +65,8 @@ Trained train(const Setting& setting, const Component& plan, int steps = 3) {
     }
     loss.backward();
     if (i == 0)
-      for (const at::Tensor& p : model->parameters()) trained.gradients.push_back(p.grad().clone());
+      for (const at::Tensor& p : model->parameters())  // undefined where the branch was left out
+        trained.gradients.push_back(p.grad().defined() ? p.grad().clone() : at::Tensor());
     optimizer.step();
   }
   for (const auto& [name, tensor] : state_dict(*model))
@@ -75,8 +76,10 @@ Trained train(const Setting& setting, const Component& plan, int steps = 3) {
 
 void expect_same(const Trained& a, const Trained& b) {
   ASSERT_EQ(a.gradients.size(), b.gradients.size());
-  for (size_t i = 0; i < a.gradients.size(); ++i)
-    EXPECT_TRUE(a.gradients[i].equal(b.gradients[i])) << i;
+  for (size_t i = 0; i < a.gradients.size(); ++i) {
+    ASSERT_EQ(a.gradients[i].defined(), b.gradients[i].defined()) << i;
+    if (a.gradients[i].defined()) EXPECT_TRUE(a.gradients[i].equal(b.gradients[i])) << i;
+  }
   ASSERT_EQ(a.state.size(), b.state.size());
   for (size_t i = 0; i < a.state.size(); ++i)
     EXPECT_TRUE(a.state[i].second.equal(b.state[i].second)) << a.state[i].first;
@@ -243,10 +246,10 @@ int64_t measured_peak(StreamModel& model, const at::Tensor& x) {
 
 TEST(Checkpoint, MeasuredPeakIsThePlanned) {
   const Component net{"resnet_cifar", {{"n", 6}, {"width", 8}, {"order", "pre"}}};
-  const at::Tensor x = torch::randn({16, 3, 16, 16});
-  std::map<std::string, int64_t> peaks;
+  // The parameters' gradients, 0.6 MB, are not part of the plan.
+  const at::Tensor x = torch::randn({96, 3, 16, 16});
   for (const Component& plan :
-       std::vector<Component>{{"budget", {{"mb", 8}}}, {"budget", {{"mb", 12}}}, "greedy"}) {
+       std::vector<Component>{{"budget", {{"mb", 20}}}, {"budget", {{"mb", 28}}}, "greedy"}) {
     const auto model = std::dynamic_pointer_cast<StreamModel>(models().create(net, Random(1)));
     model->use_memory(memory_of(plan));
     const int64_t measured = measured_peak(*model, x);
@@ -258,17 +261,18 @@ TEST(Checkpoint, MeasuredPeakIsThePlanned) {
 }
 
 TEST(Checkpoint, EachPlanNeedsLessThanKeepingAll) {
-  const at::Tensor x = torch::randn({16, 3, 16, 16});
-  const Component net{"resnet_cifar", {{"n", 6}, {"width", 8}}};
+  // All sites alike: of 64 of them the root keeps 8 states and the activations of 8 sites.
+  const at::Tensor x = torch::randn({512, 1, 8, 8});
+  const Component net{"mlp", {{"depth", 64}, {"width", 64}}};
   const auto peak = [&](const Component& plan) {
     const auto model = std::dynamic_pointer_cast<StreamModel>(models().create(net, Random(1)));
     model->use_memory(memory_of(plan));
     return static_cast<double>(measured_peak(*model, x));
   };
   const double none = peak("none");
-  EXPECT_LT(peak("sqrt"), 0.55 * none);
-  EXPECT_LT(peak("recursive"), 0.55 * none);
-  EXPECT_LT(peak("selective"), 0.9 * none);
+  EXPECT_LT(peak("sqrt"), 0.35 * none);
+  EXPECT_LT(peak("recursive"), 0.25 * none);
+  EXPECT_LT(peak("selective"), 0.85 * none);
 }
 
 TEST(Checkpoint, RefusesConnectionsThatDrive) {

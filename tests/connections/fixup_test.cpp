@@ -89,7 +89,7 @@ TEST(Fixup, HasNoNormalisationAndAllItsScalars) {
   EXPECT_EQ(parameters["layer2.0.scale"].item<float>(), 1);
 }
 
-double change_at_depth(const Json& options, int64_t depth, int64_t warm) {
+double change_at_depth(const Json& options, int64_t depth, double lr, int64_t warm = 0) {
   Json all = options;
   all["n"] = (depth - 2) / 6;
   all["width"] = 4;
@@ -97,25 +97,27 @@ double change_at_depth(const Json& options, int64_t depth, int64_t warm) {
   model->to(at::kDouble);
   torch::manual_seed(12);
   const at::Tensor x = torch::randn({4, 3, 8, 8}, at::kDouble);
-  return update_size(*model, x, torch::tensor({1, 7, 3, 0}), 0.1, warm).change;
+  return update_size(*model, x, torch::tensor({1, 7, 3, 0}), lr, warm).change;
 }
 
 TEST(Fixup, OneStepMovesTheLogitsEquallyAtEveryDepth) {
-  for (const int64_t warm : {0, 3}) {
+  // Also behind the first step, which moves the classifier alone; the paper's statement is about
+  // small rates.
+  for (const auto& [lr, warm] : {std::pair{0.1, 0}, {0.01, 5}}) {
     std::vector<double> fixup;
     for (const int64_t depth : {20, 56, 110, 200})
-      fixup.push_back(change_at_depth({{"connection", "fixup"}}, depth, warm));
+      fixup.push_back(change_at_depth({{"connection", "fixup"}}, depth, lr, warm));
     const auto [least, most] = std::ranges::minmax(fixup);
-    EXPECT_LT(most / least, 2) << warm;
+    EXPECT_LT(most / least, 2) << lr;
   }
   const Json he{{"norm", false}};
-  EXPECT_GT(change_at_depth(he, 200, 0) / change_at_depth(he, 20, 0), 10);
+  EXPECT_GT(change_at_depth(he, 200, 0.1) / change_at_depth(he, 20, 0.1), 10);
 }
 
 TEST(Fixup, BeginsAsTheIdentityInTransformers) {
   const at::NoGradGuard no_grad;
-  const Json vit{{"dim", 64}, {"depth", 8}, {"heads", 4}, {"patch", 8}, {"image_size", 16},
-                 {"connection", "fixup"}};
+  const Json vit{{"dim", 64},  {"depth", 8},       {"heads", 4},
+                 {"patch", 8}, {"image_size", 16}, {"connection", "fixup"}};
   const auto model = models().create({"vit", vit}, Random(3));
   EXPECT_EQ(model->forward(fixup_images()).abs().max().item<float>(), 0);
   const auto levels = model->features(fixup_images());
@@ -130,7 +132,8 @@ TEST(Fixup, BeginsAsTheIdentityInTransformers) {
       EXPECT_EQ(rms(p.value()), 0) << p.key();
     }
     // 16 branches: He's distribution over 4, of values and first layers.
-    if (p.key().ends_with("qkv.weight")) squares += p.value().narrow(0, 128, 64).square().mean().item<double>();
+    if (p.key().ends_with("qkv.weight"))
+      squares += p.value().narrow(0, 128, 64).square().mean().item<double>();
     if (p.key().ends_with("fc1.weight")) {
       EXPECT_NEAR(rms(p.value()) / std::sqrt(2.0 / 64) * 4, 1, 0.03);
     }

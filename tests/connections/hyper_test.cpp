@@ -14,7 +14,7 @@ namespace {
 
 constexpr int64_t kWidth = 6;
 
-Component hyper(Json options) { return {"hyper", std::move(options)}; }
+Component hyper(Json options = Json::object()) { return {"hyper", std::move(options)}; }
 
 HyperConnection& hyper_of(ToyStream& stream) {
   return dynamic_cast<HyperConnection&>(stream.connection());
@@ -45,7 +45,9 @@ TEST(Hyper, BeginsAsTheResidualNetwork) {
             double_stream({{"streams", n}, {"dynamic", dynamic}, {"preset", preset}});
         ToyStream identity("identity", tanh_branches(5, kWidth), kWidth, CarrierKind::gpt);
         const at::Tensor x = stream_input();
-        EXPECT_LT(max_difference(stream(x) / n, identity(x)), 1e-12) << n << preset << dynamic;
+        // 1e-6: means over three streams have thirds in float32, measured 4.1e-7.
+        const double tolerance = n == 3 ? 1e-6 : 1e-12;
+        EXPECT_LT(max_difference(stream(x) / n, identity(x)), tolerance) << n << preset << dynamic;
       }
 }
 
@@ -163,14 +165,14 @@ TEST(Hyper, HasTheParametersOfItsFormula) {
   };
   const int64_t base = count("identity"), fixed = n * (n + 2), dynamic = d * (n + 2) + 2;
   EXPECT_EQ(count(hyper({{"dynamic", false}})) - base, depth * fixed);
-  EXPECT_EQ(count(hyper({})) - base, depth * (fixed + dynamic + 2 * d));
+  EXPECT_EQ(count(hyper()) - base, depth * (fixed + dynamic + 2 * d));
   EXPECT_EQ(count(hyper({{"norm", "rms"}})) - base, depth * (fixed + dynamic + d));
   EXPECT_EQ(count(hyper({{"dynamic", false}, {"learn", "width"}})) - base, depth * n * (n + 1));
   EXPECT_EQ(count(hyper({{"dynamic", false}, {"learn", "depth"}})) - base, depth * n);
 }
 
 TEST(Hyper, OnlyDynamicEntriesDecay) {
-  const Mlp model({.depth = 1, .width = 8, .connection = hyper({})}, Random(1));
+  const Mlp model({.depth = 1, .width = 8, .connection = hyper()}, Random(1));
   std::map<std::string, bool> decays;
   for (const ParameterGroup& group : parameter_groups(model, {.weight_decay = 0.1}))
     for (const std::string& name : group.names) decays[name] = group.weight_decay > 0;
@@ -183,7 +185,7 @@ TEST(Hyper, OnlyDynamicEntriesDecay) {
 }
 
 TEST(Hyper, OutStdScalesTheLastWeights) {
-  const MlpOptions plain{.depth = 1, .width = 8, .connection = hyper({})};
+  const MlpOptions plain{.depth = 1, .width = 8, .connection = hyper()};
   MlpOptions scaled = plain;
   scaled.connection = hyper({{"out_std", true}});
   const Mlp a(plain, Random(1)), b(scaled, Random(1));

@@ -12,25 +12,18 @@
 namespace residua {
 namespace {
 
-std::shared_ptr<Mlp> mlp_with(Json connection, int64_t depth = 6) {
+std::shared_ptr<Mlp> mlp_with(const Component& connection) {
   const auto model = std::make_shared<Mlp>(
-      MlpOptions{.depth = depth,
-                 .width = 8,
-                 .act = Activation::tanh,
-                 .connection = {connection.at("name").get<std::string>(), std::move(connection)}},
+      MlpOptions{.depth = 6, .width = 8, .act = Activation::tanh, .connection = connection},
       Random(1));
   model->to(at::kDouble);
   return model;
 }
 
-Json ode(const Json& options) {
-  Json all{{"name", "ode"}};
-  all.update(options);
-  return all;
-}
+Component ode(const Json& options) { return {"ode", options}; }
 
 TEST(OdeConnection, EulerOfOneStepIsTheResidualNetwork) {
-  const auto plain = mlp_with({{"name", "identity"}}), solved = mlp_with(ode({}));
+  const auto plain = mlp_with("identity"), solved = mlp_with("ode");
   const at::Tensor x = torch::randn({5, 8}, at::kDouble);
   EXPECT_TRUE(torch::allclose(plain->run_blocks(x), solved->run_blocks(x), 0, 1e-14));
 }

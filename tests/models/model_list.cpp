@@ -59,6 +59,12 @@ std::vector<TinyModel> tiny_transformers() {
   list.push_back(gpt.with("positions", "rotary"));
   list.push_back(gpt.with("mlp", "swiglu"));
   list.push_back(gpt.with("kv_heads", 1));
+  for (const char* variant : {"learnable", "learnable_plus", "dense"})
+    list.push_back(
+        gpt.with("depth", 3).with("connection", {{"name", "resformer"}, {"variant", variant}}));
+  list.push_back(gpt.with("connection", {{"name", "svformer"}, {"share_keys", 2}}));
+  list.push_back(gpt.with("connection", {{"name", "loop"}, {"scale", "learned"}, {"loops", 3}}));
+  list.push_back(vit.with("connection", {{"name", "loop"}, {"loop_embedding", true}}));
   Json wide_text = wide;
   wide_text.update({{"vocab_size", 11}, {"ctx", 6}, {"embedding", 5}});
   list.push_back({.component = {"widenet_lm", wide_text}, .length = 6});
@@ -68,6 +74,8 @@ std::vector<TinyModel> tiny_transformers() {
     list.push_back(base.with("connection", {{"name", "hyper"}, {"dynamic", false}}));
     list.push_back(base.with("connection", "hyper"));
     list.back().dead_start = true;  // factors of dynamic parts that are zero
+    for (const char* name : {"resformer", "svformer", "neutreno", "denseformer"})
+      list.push_back(base.with("connection", name));
     list.push_back(base.with("connection", "none"));
     list.push_back(base.with("connection", {{"name", "scaled"}, {"learned", true}}));
   }

@@ -34,6 +34,7 @@ UpdateSize update_size(Model& model, const at::Tensor& x, const at::Tensor& labe
   const at::Tensor before = logits();
   UpdateSize size{.gradient = descend(model, x, labels, lr)};
   size.change = (logits() - before).norm(2, {1}).mean().item<double>();
+  if (!std::isfinite(size.change)) size.change = INFINITY;
   return size;
 }
 

@@ -9,7 +9,8 @@ namespace residua {
 
 struct UpdateSize {
   double gradient = 0;  // norm of the loss's gradient over all parameters
-  double change = 0;    // mean over samples of the norm of the change of the logits
+  double change = 0;    // mean over samples of the norm of the change of the logits; infinite where
+                        // they leave the range of their type
 };
 
 // One step at `lr` on the mean cross entropy of x [N, ...] against labels [N]; `warm` steps are

@@ -103,6 +103,7 @@ Mlp::Mlp(const MlpOptions& options, const Random& random) : options_(options) {
   if (ends.scalars) bias2_ = register_parameter("bias2", torch::zeros({1}));
   head_ = register_module("head", linear(o.width, o.num_classes, {}, random.split("head")));
   if (ends.zero_classifier) zero_weights(*head_);
+  connection_->set_readout([this](const at::Tensor& stream) { return classify(stream); });
 }
 
 at::Tensor Mlp::stem(const at::Tensor& x) {
@@ -117,11 +118,12 @@ at::Tensor Mlp::run_blocks(const at::Tensor& x) {
                  }});
 }
 
-at::Tensor Mlp::forward(at::Tensor x) {
-  at::Tensor y = run_blocks(stem(x));
-  if (norm_) y = norm_->forward(y);
+at::Tensor Mlp::classify(const at::Tensor& stream) {
+  const at::Tensor y = norm_ ? norm_->forward(stream) : stream;
   return head_->forward(bias2_.defined() ? y + bias2_ : y);
 }
+
+at::Tensor Mlp::forward(at::Tensor x) { return classify(run_blocks(stem(x))); }
 
 std::vector<at::Tensor> Mlp::features(at::Tensor x) {
   std::vector<at::Tensor> levels(blocks_.size());

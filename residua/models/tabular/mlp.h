@@ -63,6 +63,7 @@ class Mlp final : public StreamModel {
 
  private:
   at::Tensor stem(const at::Tensor& x);
+  at::Tensor classify(const at::Tensor& stream);
 
   MlpOptions options_;
   std::shared_ptr<WeightLayer> stem_;

@@ -97,6 +97,7 @@ void StagedResNet::add_head(const std::string& classifier, const Random& random)
       register_module(classifier, linear(channels_, info_.num_classes,
                                          {.init = options_.first.init}, random.split(classifier)));
   if (ends().zero_classifier) zero_weights(*classifier_);
+  connection_->set_readout([this](const at::Tensor& stream) { return run_head(stream); });
 }
 
 BranchStyle StagedResNet::style_of(int64_t branch) const {

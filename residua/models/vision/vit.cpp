@@ -118,6 +118,7 @@ Vit::Vit(const VitOptions& options, const Random& random) : options_(options) {
   head_ = register_module(
       "head", linear(o.dim, o.num_classes, {.stddev = kVitStddev}, random.split("head")));
   if (ends.zero_classifier) zero_weights(*head_);
+  connection_->set_readout([this](const at::Tensor& tokens) { return head(tokens); });
 }
 
 void Vit::add_stem(const Random& random) {
@@ -199,14 +200,16 @@ at::Tensor Vit::forward(at::Tensor x) { return head(run_blocks(embed(x))); }
 
 std::vector<at::Tensor> Vit::features(at::Tensor x) {
   const int64_t side = options_.image_size / options_.patch;
-  std::vector<at::Tensor> levels(static_cast<size_t>(options_.depth));
+  std::map<int64_t, at::Tensor> last;  // by the block whose weights a site runs
   StreamParts parts = stream_parts();
   parts.visit = [&](const Site& site, const State& state) {
     const at::Tensor tokens = connection_->finish(state);
-    levels[static_cast<size_t>(site.block / options_.branches)] =
+    last[site.branch / 2 / options_.branches] =
         tokens.narrow(1, 1, tokens.size(1) - 1).transpose(1, 2).unflatten(2, {side, side});
   };
   run(embed(x), parts);
+  std::vector<at::Tensor> levels;
+  for (const auto& [block, level] : last) levels.push_back(level);
   return levels;
 }
 
