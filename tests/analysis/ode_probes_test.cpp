@@ -54,7 +54,7 @@ TEST(AdjointProbe, MemoryStaysAndGradientsAgree) {
 
 TEST(ScalingProbe, RootPlanGrowsMoreSlowly) {
   for (const char* carrier : {"resnet", "lstm"}) {
-    const Json options{{"carrier", carrier}, {"sizes", {26, 104}}, {"width", 4},   {"batch", 4},
+    const Json options{{"carrier", carrier}, {"sizes", {26, 104}}, {"width", 4},   {"batch", 64},
                        {"image", 8},         {"steps", 1},         {"budget", 0.7}};
     auto m = metrics_of("memory-scaling", options);
     EXPECT_GT(m["exponent_none"], 0.8) << carrier;

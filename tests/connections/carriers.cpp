@@ -124,7 +124,6 @@ std::multimap<std::string, Json> connection_variants() {
       {"laurel", {{"norm", "softmax"}, {"per", "block"}}},
       {"laurel", {{"variant", "rw+lr+pa"}, {"rank", 3}}},
       {"laurel", {{"variant", "pa"}, {"mix", "identity"}, {"history", 2}}},
-      {"skipnet", {{"gate", "linear"}}},
       {"skipnet", {{"gate", "ff1"}}},
       {"skipnet", {{"gate", "ff2"}, {"rows", false}}},
       {"skipnet", {{"training", "soft"}}},
