@@ -163,10 +163,6 @@ std::multimap<std::string, Json> connection_variants() {
 TinyConnection described(const Component& component) {
   const Json options = component.options_or_empty();
   TinyConnection c{.component = component};
-  if (options.value("method", "") == "dopri5") {  // its steps follow the whole batch
-    c.differentiable = false;
-    c.independent_samples = false;
-  }
   if (component.name == "orthonormal") c.differentiable = !options.contains("modulation");
   // The step sizes of an adaptive solver come from the whole batch and jump with its weights.
   if (component.name == "ode" && options.value("method", "") == "dopri5")
@@ -183,8 +179,7 @@ std::vector<TinyConnection> tiny_connections() {
   std::vector<TinyConnection> list;
   const auto variants = connection_variants();
   for (const std::string& name : connections().list()) {
-    // Networks of two blocks have one place for a gate.
-    list.push_back(described(name == "multirate" ? Component{name, {{"gates", {1}}}} : name));
+    list.push_back(described(name));
     const auto [begin, end] = variants.equal_range(name);
     for (auto at = begin; at != end; ++at) list.push_back(described({name, at->second}));
   }
