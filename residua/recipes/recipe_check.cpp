@@ -123,8 +123,9 @@ void check_job(const Recipe& recipe, size_t index) {
 // Of a train job what every run reports; tasks and connections add to train. and test. only.
 void check_train_metric(const std::string& where, const std::string& job,
                         const std::string& metric) {
-  static const std::vector<std::string> kMetrics{"best",       "seconds", "step_seconds", "steps",
-                                                 "parameters", "macs",    "diverged"};
+  static const std::vector<std::string> kMetrics{"best",  "seconds",    "step_seconds",
+                                                 "steps", "parameters", "trainable_parameters",
+                                                 "macs",  "diverged"};
   if (metric.starts_with("train.") || metric.starts_with("test.")) return;
   if (std::find(kMetrics.begin(), kMetrics.end(), metric) != kMetrics.end()) return;
   std::string hint = nearest_names_hint(metric, kMetrics);
