@@ -151,7 +151,7 @@ class ExpertPrefetchProbe final : public Probe {
     const std::vector<at::Tensor> nobody(states.slow.size());
     std::vector<at::Tensor> slow = states.slow;  // guesses where the fast stream does
     for (size_t b = 0; b < slow.size(); ++b)
-      if (!states.fast[b].defined()) slow[b] = {};
+      if (!states.fast[b].defined()) slow[b] = at::Tensor();
     const std::vector<std::pair<std::string, std::vector<at::Tensor>>> guessers{
         {"fast", states.fast}, {"slow", slow}, {"none", nobody}};
     for (const auto& [name, guesses] : guessers) {

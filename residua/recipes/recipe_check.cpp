@@ -8,6 +8,7 @@
 
 #include "residua/analysis/probe.h"
 #include "residua/connections/connection.h"
+#include "residua/connections/memory_plan.h"
 #include "residua/core/error.h"
 #include "residua/data/dataset.h"
 #include "residua/models/model.h"
@@ -123,9 +124,9 @@ void check_job(const Recipe& recipe, size_t index) {
 // Of a train job what every run reports; tasks and connections add to train. and test. only.
 void check_train_metric(const std::string& where, const std::string& job,
                         const std::string& metric) {
-  static const std::vector<std::string> kMetrics{"best",  "seconds",    "step_seconds",
-                                                 "steps", "parameters", "trainable_parameters",
-                                                 "macs",  "diverged"};
+  static const std::vector<std::string> kMetrics{
+      "best",       "seconds", "step_seconds", "steps",
+      "parameters", "macs",    "diverged",     "trainable_parameters"};
   if (metric.starts_with("train.") || metric.starts_with("test.")) return;
   if (std::find(kMetrics.begin(), kMetrics.end(), metric) != kMetrics.end()) return;
   std::string hint = nearest_names_hint(metric, kMetrics);
@@ -165,8 +166,8 @@ void check_claim(const Recipe& recipe, size_t index) {
 }  // namespace
 
 void check_component(const std::string& component) {
-  static const std::vector<std::string> kKinds{"connection", "model",   "optimizer",
-                                               "schedule",   "dataset", "probe"};
+  static const std::vector<std::string> kKinds{"connection", "model", "optimizer", "schedule",
+                                               "dataset",    "probe", "memory"};
   const size_t slash = component.find('/');
   const std::string kind = component.substr(0, slash);
   const std::string name = slash == std::string::npos ? "" : component.substr(slash + 1);
@@ -176,6 +177,7 @@ void check_component(const std::string& component) {
   if (kind == "schedule") return find_in(schedules(), kind, name);
   if (kind == "dataset") return find_in(datasets(), kind, name);
   if (kind == "probe") return find_in(probes(), kind, name);
+  if (kind == "memory") return find_in(memory_planners(), kind, name);
   throw Error(ErrorKind::not_found,
               {.where = component,
                .rule = "is no kind of component and name",

@@ -10,8 +10,8 @@ namespace {
 TEST(ExpertSteps, PredictWithTheRouterOfTheBlockThatNeeds) {
   const at::Tensor router = torch::eye(4);
   const at::Tensor swapped = router.index_select(0, at::tensor({1, 0, 3, 2}));
-  const at::Tensor state = at::tensor({{9.0F, 0.0F, 1.0F, 0.0F}, {0.0F, 0.0F, 5.0F, 2.0F}});
-  const at::Tensor guess = at::tensor({{0.0F, 9.0F, 1.0F, 0.0F}, {0.0F, 0.0F, 5.0F, 2.0F}});
+  const at::Tensor state = torch::tensor({{9.0F, 0.0F, 1.0F, 0.0F}, {0.0F, 0.0F, 5.0F, 2.0F}});
+  const at::Tensor guess = torch::tensor({{0.0F, 9.0F, 1.0F, 0.0F}, {0.0F, 0.0F, 5.0F, 2.0F}});
   const auto steps = expert_steps({state, state, state}, {guess, guess, at::Tensor()},
                                   {router, swapped, router}, 1, 1);
   ASSERT_EQ(steps.size(), 6U);  // two tokens of three blocks
