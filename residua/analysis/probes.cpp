@@ -6,6 +6,7 @@
 #include "residua/analysis/gradient_norm.h"
 #include "residua/analysis/language_probes.h"
 #include "residua/analysis/memory.h"
+#include "residua/analysis/multirate_probes.h"
 #include "residua/analysis/ode_probes.h"
 #include "residua/analysis/probe.h"
 #include "residua/analysis/signal/attention.h"
@@ -26,6 +27,7 @@ Registry<Probe>& probes() {
     add_gradient_norm_probe(r);
     add_language_probes(r);
     add_memory_probes(r);
+    add_multirate_probes(r);
     add_ode_probes(r);
     add_signal_propagation_probe(r);
     add_skip_cost_probe(r);
