@@ -81,7 +81,7 @@ void add_generate(CLI::App& app, GenerateArguments& a, std::vector<std::string>&
       ->required();
   c->add_option("SETTINGS", words, "settings where the weights carry none")
       ->type_name(fmt::format("[{}]...", kOverrides));
-  c->add_option("--prompt", a.prompt, "the text that it continues (default: a new line)")
+  c->add_option("--prompt", a.prompt, "the text that it continues; without it a new line begins")
       ->type_name("TEXT");
   in_range(c->add_option("--tokens", a.tokens, "how many to write"), 1, 1000000)
       ->type_name("N")

@@ -33,7 +33,7 @@ struct PredictArguments {
 
 struct GenerateArguments {
   std::string weights;
-  std::string prompt = "\n";
+  std::string prompt;  // empty: begin anew
   int64_t tokens = 200;
   double temperature = 0.8;  // 0: always the likeliest token
   int64_t top_k = 0;         // 0: all tokens

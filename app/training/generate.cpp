@@ -11,6 +11,17 @@
 
 namespace residua::app {
 
+namespace {
+
+// A new line, or the first token where the vocabulary has none.
+std::vector<int32_t> beginning(const Tokenizer& tokenizer) {
+  for (int64_t id = 0; id < tokenizer.vocabulary(); ++id)
+    if (tokenizer.decode(std::span(&id, 1)) == "\n") return {static_cast<int32_t>(id)};
+  return {0};
+}
+
+}  // namespace
+
 int generate(const GenerateArguments& a) {
   const TrainedModel trained = load_trained({.weights = a.weights}, read_settings("", a.overrides));
   use_threads(trained.options.threads);
@@ -18,7 +29,8 @@ int generate(const GenerateArguments& a) {
     throw Error(ErrorKind::unsupported, {.where = a.weights,
                                          .rule = "is no language model with a tokenizer",
                                          .hint = "a checkpoint of a run on text carries both"});
-  const std::vector<int32_t> prompt = trained.tokenizer->encode(a.prompt);
+  const std::vector<int32_t> prompt =
+      a.prompt.empty() ? beginning(*trained.tokenizer) : trained.tokenizer->encode(a.prompt);
   const at::Device device = trained.model->parameters().front().device();
   const at::Tensor ids = torch::tensor(prompt, at::kInt).to(device, at::kLong).unsqueeze(0);
   const at::Tensor all =

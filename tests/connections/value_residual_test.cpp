@@ -150,8 +150,10 @@ TEST(ResFormer, GradientOfTheFirstValuesIsTheSumOverTheLayers) {
   const auto model = value_gpt("resformer");
   const at::Tensor ids = some_ids();
   model->forward(ids).square().sum().backward();
-  const at::Tensor whole =
-      model->named_parameters()["transformer.h.0.attn.c_attn.weight"].grad().narrow(0, 32, 16);
+  const at::Tensor whole = model->named_parameters()["transformer.h.0.attn.c_attn.weight"]
+                               .grad()
+                               .narrow(0, 32, 16)
+                               .clone();
 
   const auto p = model->named_parameters();
   std::vector<at::Tensor> copies;
