@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "app/command_parts.h"
 #include "app/version.h"
 #include "residua/core/error.h"
 
@@ -13,33 +14,6 @@ namespace {
 
 constexpr char kOverrides[] = "key=value";
 constexpr char kNearest[] = "\ndid you mean";  // begins the hint inside a validator's message
-
-// The choices are the value's name in help and what completion offers.
-CLI::Option* one_of(CLI::Option* option, const std::vector<std::string>& names) {
-  option->type_name(fmt::format("{}", fmt::join(names, "|")));
-  return option->check([names](const std::string& value) -> std::string {
-    if (std::find(names.begin(), names.end(), value) != names.end()) return {};
-    const std::string hint = nearest_names_hint(value, names);
-    return fmt::format("'{}' is not one of {}{}{}", value, fmt::join(names, ", "),
-                       hint.empty() ? "" : "\n", hint);
-  });
-}
-
-CLI::Option* in_range(CLI::Option* option, int64_t min, int64_t max) {
-  return option->check(CLI::Range(min, max).description(""));
-}
-
-CLI::App* add_command(CLI::App& app, const char* name, const char* summary, const char* examples) {
-  CLI::App* command = app.add_subcommand(name, summary);
-  command->set_help_flag("-h,--help", "show this help");
-  command->footer(examples);
-  command->allow_extras();
-  return command;
-}
-
-void add_json(CLI::App* command, bool& json, const char* help = "print JSON instead of text") {
-  command->add_flag("--json", json, help);
-}
 
 void add_device(CLI::App* command, std::string& device) {
   command->add_option("--device", device, "where to compute; the same as the setting device=")
@@ -96,12 +70,44 @@ void add_predict(CLI::App& app, PredictArguments& a, std::vector<std::string>& w
   add_json(c, a.json);
 }
 
+void add_generate(CLI::App& app, GenerateArguments& a, std::vector<std::string>& words,
+                  std::string& device) {
+  auto* c =
+      add_command(app, "generate", "let a language model write",
+                  "residua generate --weights runs/gpt-shakespeare --prompt 'ROMEO:'\n"
+                  "residua generate --weights runs/gpt-shakespeare --temperature 0 --tokens 50");
+  c->add_option("--weights", a.weights, "a run or checkpoint folder of a language model")
+      ->type_name("PATH")
+      ->required();
+  c->add_option("SETTINGS", words, "settings where the weights carry none")
+      ->type_name(fmt::format("[{}]...", kOverrides));
+  c->add_option("--prompt", a.prompt, "the text that it continues (default: a new line)")
+      ->type_name("TEXT");
+  in_range(c->add_option("--tokens", a.tokens, "how many to write"), 1, 1000000)
+      ->type_name("N")
+      ->capture_default_str();
+  c->add_option("--temperature", a.temperature,
+                "of the distribution that tokens are drawn from; 0: always the likeliest")
+      ->type_name("X")
+      ->check(CLI::Range(0.0, 1000.0).description(""))
+      ->capture_default_str();
+  in_range(c->add_option("--top-k", a.top_k, "draw from the likeliest only; 0: from all"), 0,
+           1000000)
+      ->type_name("N")
+      ->capture_default_str();
+  in_range(c->add_option("--seed", a.seed, "of the draws"), 0, INT64_MAX)
+      ->type_name("N")
+      ->capture_default_str();
+  add_device(c, device);
+  add_json(c, a.json);
+}
+
 void add_list(CLI::App& app, ListArguments& a) {
   auto* c = add_command(
       app, "list", "list what can be created by name: models, connections, datasets, ...",
       "residua list\nresidua list models 'resnet*'\nresidua list datasets --json");
   one_of(c->add_option("KIND", a.kind, "what to list"),
-         {"models", "connections", "datasets", "optimizers", "schedules", "probes"})
+         {"models", "connections", "memory", "datasets", "optimizers", "schedules", "probes"})
       ->capture_default_str();
   c->add_option("PATTERN", a.pattern, "a shell pattern that names must match")
       ->type_name("PATTERN")
@@ -172,6 +178,13 @@ void add_own_commands(CLI::App& app, Invocation& asked) {
          {"text", "man", "markdown"});
 }
 
+void refuse_no_setting(const std::vector<std::string>& words) {
+  if (words.empty()) return;
+  throw Error(ErrorKind::invalid_argument, {.where = words[0],
+                                            .rule = "is not a setting",
+                                            .expected = "key=value, for example data=cifar10"});
+}
+
 // CLI11's sentence without the parts that only make sense to its own reader.
 Error translate(const CLI::ParseError& e, const std::string& command) {
   const std::string where = command.empty() ? "residua" : "residua " + command;
@@ -212,10 +225,12 @@ CommandLine::CommandLine() : app_("residual networks: train, evaluate, use", "re
   add_train(app_, asked_.train, words_, device_);
   add_eval(app_, asked_.eval, words_, device_);
   add_predict(app_, asked_.predict, words_, device_);
+  add_generate(app_, asked_.generate, words_, device_);
   add_list(app_, asked_.list);
   add_info(app_, asked_.info);
   add_data(app_, asked_.data);
   add_verify(app_, asked_.verify);
+  add_recipe_commands(app_, asked_, words_);
   add_own_commands(app_, asked_);
 }
 
@@ -284,12 +299,12 @@ void CommandLine::separate_overrides() {
     if (!files.empty()) asked_.train.config = files[0];
   } else if (asked_.command == "predict") {
     split(asked_.predict.overrides, asked_.predict.inputs);
-  } else if (asked_.command == "eval") {
-    split(asked_.eval.overrides, files);
-    if (!files.empty())
-      throw Error(ErrorKind::invalid_argument, {.where = files[0],
-                                                .rule = "is not a setting",
-                                                .expected = "key=value, for example data=cifar10"});
+  } else if (asked_.command == "compare") {
+    split(asked_.compare.overrides, files);
+    refuse_no_setting(files);
+  } else if (asked_.command == "eval" || asked_.command == "generate") {
+    split(asked_.command == "eval" ? asked_.eval.overrides : asked_.generate.overrides, files);
+    refuse_no_setting(files);
   }
 }
 

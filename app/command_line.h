@@ -21,10 +21,15 @@ struct Invocation {
   TrainArguments train = {};
   EvalArguments eval = {};
   PredictArguments predict = {};
+  GenerateArguments generate = {};
   ListArguments list = {};
   InfoArguments info = {};
   DataArguments data = {};
   VerifyArguments verify = {};
+  ReproduceArguments reproduce = {};
+  PapersArguments papers = {};
+  ReportArguments report = {};
+  CompareArguments compare = {};
   DoctorArguments doctor = {};
   HelpRequest help = {};
   std::string completion_shell = {};

@@ -31,6 +31,17 @@ struct PredictArguments {
   bool json = false;
 };
 
+struct GenerateArguments {
+  std::string weights;
+  std::string prompt = "\n";
+  int64_t tokens = 200;
+  double temperature = 0.8;  // 0: always the likeliest token
+  int64_t top_k = 0;         // 0: all tokens
+  int64_t seed = 0;
+  std::vector<std::string> overrides;
+  bool json = false;
+};
+
 struct ListArguments {
   std::string kind = "models";  // models, connections, datasets, ...
   std::string pattern = "*";
@@ -57,6 +68,49 @@ struct VerifyArguments {
   bool json = false;
 };
 
+// Where recipes and what was found with them lie.
+struct RecipePlaces {
+  std::string papers;               // folder; empty: the program's own
+  std::string results = "results";  // folder
+};
+
+struct ReproduceArguments {
+  std::vector<std::string> slugs;
+  std::string family;
+  std::string scale = "small";  // smoke, small or full
+  int64_t seeds = 0;            // 0: as the recipe says
+  std::string cache = "results-cache";
+  bool fresh = false;
+  int64_t threads = 0;
+  RecipePlaces places = {};
+  bool json = false;
+};
+
+struct PapersArguments {
+  std::string pattern = "*";
+  std::string family, verdict;  // empty: any
+  RecipePlaces places = {};
+  bool json = false;
+};
+
+struct ReportArguments {
+  std::string out = "report.html";
+  RecipePlaces places = {};
+};
+
+struct CompareArguments {
+  std::string what;     // connections
+  std::string carrier;  // resnet20, vit-tiny or gpt-mini
+  std::string data;     // empty: the carrier's own
+  std::vector<std::string> only;
+  std::vector<std::string> overrides;
+  int64_t epochs = 0;  // 0: the carrier's own
+  std::string cache = "results-cache";
+  int64_t threads = 0;
+  std::string results = "results";
+  bool json = false;
+};
+
 struct HelpArguments {
   std::string topic;  // the name of a component whose options to explain
 };
@@ -70,10 +124,15 @@ struct DoctorArguments {
 int train(const TrainArguments&);
 int eval(const EvalArguments&);
 int predict(const PredictArguments&);
+int generate(const GenerateArguments&);
 int list(const ListArguments&);
 int info(const InfoArguments&);
 int data(const DataArguments&);
 int verify(const VerifyArguments&);
+int reproduce(const ReproduceArguments&);
+int papers(const PapersArguments&);
+int report(const ReportArguments&);
+int compare(const CompareArguments&);
 // Prints the options of a named component. Throws ErrorKind::not_found with the nearest names.
 int explain(const HelpArguments&);
 // Versions and devices of the training library, as JSON text.
@@ -87,10 +146,15 @@ struct CommandTable {
   int (*train)(const TrainArguments&);
   int (*eval)(const EvalArguments&);
   int (*predict)(const PredictArguments&);
+  int (*generate)(const GenerateArguments&);
   int (*list)(const ListArguments&);
   int (*info)(const InfoArguments&);
   int (*data)(const DataArguments&);
   int (*verify)(const VerifyArguments&);
+  int (*reproduce)(const ReproduceArguments&);
+  int (*papers)(const PapersArguments&);
+  int (*report)(const ReportArguments&);
+  int (*compare)(const CompareArguments&);
   int (*explain)(const HelpArguments&);
   std::string (*training_environment)();
 };

@@ -56,10 +56,15 @@ int run(int argc, char** argv) {
   if (asked.command == "train") return commands.train(asked.train);
   if (asked.command == "eval") return commands.eval(asked.eval);
   if (asked.command == "predict") return commands.predict(asked.predict);
+  if (asked.command == "generate") return commands.generate(asked.generate);
   if (asked.command == "list") return commands.list(asked.list);
   if (asked.command == "info") return commands.info(asked.info);
   if (asked.command == "data") return commands.data(asked.data);
   if (asked.command == "verify") return commands.verify(asked.verify);
+  if (asked.command == "reproduce") return commands.reproduce(asked.reproduce);
+  if (asked.command == "papers") return commands.papers(asked.papers);
+  if (asked.command == "report") return commands.report(asked.report);
+  if (asked.command == "compare") return commands.compare(asked.compare);
   throw Error(ErrorKind::internal,
               {.where = asked.command, .rule = "is declared but not carried out"});
 }

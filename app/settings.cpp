@@ -15,7 +15,9 @@ std::string settings_markdown(const std::string& command) {
 }
 
 std::vector<std::string> setting_keys(const std::string& command) {
-  if (command != "train" && command != "eval" && command != "predict") return {};
+  if (command != "train" && command != "eval" && command != "predict" && command != "compare" &&
+      command != "generate")
+    return {};
   TrainOptions options;
   return dotted_keys(describe(options));
 }

@@ -19,6 +19,7 @@ target_link_libraries(residua_io_dependencies INTERFACE
   OpenSSL::Crypto CURL::libcurl PkgConfig::hwy)
 
 if(RESIDUA_TRAINING)
+  find_package(muparser REQUIRED)
   find_package(OpenMP REQUIRED) # at::parallel_for is serial in files compiled without it
   include(ResiduaTorch)
 endif()

@@ -88,6 +88,8 @@ int write_sample(const DataArguments& a) {
     throw Error(ErrorKind::invalid_argument,
                 {.where = "--out", .rule = "is needed", .expected = "the PNG file to write"});
   const auto test = datasets().create(a.name)->test;
+  if (!test)
+    throw Error(ErrorKind::unsupported, {.where = a.name, .rule = "is text and has no images"});
   if (a.index >= test->size())
     throw Error(ErrorKind::invalid_argument,
                 {.where = "--index",

@@ -9,6 +9,7 @@
 #include "residua/recipes/trained_model.h"
 #include "residua/train/evaluate.h"
 #include "residua/train/progress.h"
+#include "residua/train/tasks/classification_review.h"
 
 namespace residua::app {
 
@@ -19,6 +20,18 @@ Json class_json(const ConfusionMatrix& matrix, int64_t c, const std::string& nam
           {"images", matrix.total(c)},
           {"recall", matrix.recall(c)},
           {"precision", matrix.precision(c)}};
+}
+
+std::shared_ptr<ClassificationReview> classes_review(const DataSplits& data) {
+  return std::make_shared<ClassificationReview>(
+      static_cast<int64_t>(data.test->info().classes.size()), data.test->size());
+}
+
+Json classes_json(const ConfusionMatrix& matrix, const Dataset& test) {
+  Json classes = Json::array();
+  for (int64_t c = 0; c < matrix.classes(); ++c)
+    classes.push_back(class_json(matrix, c, test.info().classes[static_cast<size_t>(c)]));
+  return classes;
 }
 
 void print_classes(const ConfusionMatrix& matrix, const std::vector<std::string>& names) {
@@ -34,32 +47,32 @@ int eval(const EvalArguments& a) {
   const TrainedModel trained =
       load_trained({.weights = a.weights, .open_data = true}, read_settings("", a.overrides));
   use_threads(trained.options.threads);
-  const Dataset& test = *trained.data->test;
-  const std::shared_ptr<Loader> loader = make_test_loader(trained.options, trained.data->test);
-  ClassificationReview review(static_cast<int64_t>(test.info().classes.size()), test.size());
+  const DataParts parts = trained_data_parts(trained);
+  const std::shared_ptr<ClassificationReview> review =
+      trained.data->text ? nullptr : classes_review(*trained.data);
   const LoopOptions& loop = trained.options.loop;
-  const Metrics metrics = *evaluate(model_network(trained.model), ClassificationTask(), *loader,
-                                    {loop.device, loop.amp}, &review);
-  const ConfusionMatrix& matrix = review.findings()->confusion;
+  const Metrics metrics = *evaluate(model_network(trained.model), *parts.task, *parts.test,
+                                    {loop.device, loop.amp}, review.get());
+  const std::string unit = parts.test->unit();
+  const int64_t left_out = parts.test->skipped();
+  const int64_t units = (parts.test->samples() - left_out) * parts.test->units_per_sample();
   if (a.json) {
     Json result{{"weights", trained.weights},
                 {"model", trained.options.model.name},
                 {"data", trained.options.data.name},
-                {"images", matrix.total()},
-                {"skipped", loader->skipped()}};
+                {unit, units},
+                {"skipped", left_out}};
     for (const Metric& m : metrics) result[m.name] = m.value;
-    result["classes"] = Json::array();
-    for (int64_t c = 0; c < matrix.classes(); ++c)
-      result["classes"].push_back(
-          class_json(matrix, c, test.info().classes[static_cast<size_t>(c)]));
+    if (review)
+      result["classes"] = classes_json(review->findings()->confusion, *trained.data->test);
     fmt::print("{}\n", result.dump(1));
     return 0;
   }
-  fmt::print("{} on {}: {} images\n", trained.options.model.name, trained.options.data.name,
-             matrix.total());
+  fmt::print("{} on {}: {} {}\n", trained.options.model.name, trained.options.data.name, units,
+             unit);
   for (const Metric& m : metrics) fmt::print("  {}\n", metric_text(m));
-  if (loader->skipped() > 0) fmt::print("  {} images could not be read\n", loader->skipped());
-  print_classes(matrix, test.info().classes);
+  if (left_out > 0) fmt::print("  {} images could not be read\n", left_out);
+  if (review) print_classes(review->findings()->confusion, trained.data->test->info().classes);
   return 0;
 }
 

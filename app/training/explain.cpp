@@ -5,6 +5,7 @@
 #include "app/commands.h"
 #include "residua/analysis/probe.h"
 #include "residua/connections/connection.h"
+#include "residua/connections/memory_plan.h"
 #include "residua/core/error.h"
 #include "residua/data/dataset.h"
 #include "residua/models/model.h"
@@ -35,19 +36,21 @@ bool explain_from(const Registry& registry, std::string_view setting, const std:
 
 int explain(const HelpArguments& arguments) {
   const std::string& topic = arguments.topic;
-  std::vector<std::string> names{"train", "eval", "predict", "list",
-                                 "info",  "data", "verify",  "doctor"};
+  std::vector<std::string> names{"train",  "eval",    "predict", "generate",  "list",
+                                 "info",   "data",    "verify",  "reproduce", "papers",
+                                 "report", "compare", "doctor"};
   bool found = explain_from(models(), "model", topic, names);
   found = explain_from(connections(), "model.connection", topic, names) || found;
+  found = explain_from(memory_planners(), "memory", topic, names) || found;
   found = explain_from(datasets(), "data", topic, names) || found;
   found = explain_from(optimizers(), "optim", topic, names) || found;
   found = explain_from(schedules(), "schedule", topic, names) || found;
   found = explain_from(probes(), "probe", topic, names) || found;
   if (!found)
-    throw Error(ErrorKind::not_found,
-                {.where = topic,
-                 .rule = "is no command, model, connection, data set, optimizer, schedule or probe",
-                 .hint = nearest_names_hint(topic, names)});
+    throw Error(ErrorKind::not_found, {.where = topic,
+                                       .rule = "is no command, model, connection, memory plan, "
+                                               "data set, optimizer, schedule or probe",
+                                       .hint = nearest_names_hint(topic, names)});
   return 0;
 }
 

@@ -25,6 +25,12 @@ Component model_with_overrides(const InfoArguments& arguments) {
 }
 
 Shape one_input(const InfoArguments& arguments, const ModelInfo& info) {
+  if (info.takes_tokens()) {
+    if (arguments.input.empty()) return {1, info.context};
+    throw Error(ErrorKind::invalid_argument, {.where = "--input",
+                                              .rule = "is of images, and this model reads tokens",
+                                              .hint = "its option ctx is the longest sequence"});
+  }
   if (arguments.input.empty()) return {1, info.in_channels, info.input_height, info.input_width};
   if (arguments.input.size() != 3)
     throw Error(ErrorKind::invalid_argument,
@@ -73,6 +79,8 @@ Json info_to_json(const Component& component, const ModelInfo& info, const Shape
           {"num_classes", info.num_classes},
           {"classifier", info.classifier},
           {"min_input", info.min_input},
+          {"vocabulary", info.vocabulary},
+          {"context", info.context},
           {"parameters", cost.parameters},
           {"buffers", cost.buffers},
           {"macs", cost.macs},
@@ -106,14 +114,19 @@ void print_info(const Component& component, const ModelInfo& info, const Shape& 
                 const ModelCost& cost) {
   print_layer_table(cost);
   const TrainingMemory memory = estimate_training_memory(cost, {.batch_size = 1});
-  fmt::print("\n{} for {} -> {} classes\n", component.name, sizes_text(input), info.num_classes);
+  const std::string sample = info.takes_tokens() ? "sequence" : "image";
+  if (info.takes_tokens())
+    fmt::print("\n{} for sequences of {} tokens out of {}\n", component.name, info.context,
+               info.vocabulary);
+  else
+    fmt::print("\n{} for {} -> {} classes\n", component.name, sizes_text(input), info.num_classes);
   fmt::print("parameters   {:.3f} M ({}), and {} numbers in buffers\n", cost.parameters / 1e6,
              cost.parameters, cost.buffers);
-  fmt::print("operations   {:.3f} G multiply-accumulates per image\n", cost.macs / 1e9);
+  fmt::print("operations   {:.3f} G multiply-accumulates per {}\n", cost.macs / 1e9, sample);
   fmt::print(
       "training     {:.1f} MB for weights, gradients and momentum, and {:.1f} MB of activations "
-      "per image\n",
-      (memory.total() - memory.activations) / 1e6, memory.activations / 1e6);
+      "per {}\n",
+      (memory.total() - memory.activations) / 1e6, memory.activations / 1e6, sample);
   std::vector<std::string> levels;
   for (const FeatureLevel& l : info.levels)
     levels.push_back(fmt::format("{} ({}, 1/{})", l.name, l.channels, l.reduction));

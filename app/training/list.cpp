@@ -8,6 +8,7 @@
 #include "app/commands.h"
 #include "residua/analysis/probe.h"
 #include "residua/connections/connection.h"
+#include "residua/connections/memory_plan.h"
 #include "residua/core/error.h"
 #include "residua/core/json.h"
 #include "residua/data/dataset.h"
@@ -47,6 +48,7 @@ std::vector<ListRow> rows_of_kind(const std::string& kind, const std::string& pa
   if (kind == "models") return model_rows(pattern);
   if (kind == "connections") return registry_rows(connections(), pattern);
   if (kind == "datasets") return registry_rows(datasets(), pattern);
+  if (kind == "memory") return registry_rows(memory_planners(), pattern);
   if (kind == "optimizers") return registry_rows(optimizers(), pattern);
   if (kind == "probes") return registry_rows(probes(), pattern);
   if (kind == "schedules") return registry_rows(schedules(), pattern);

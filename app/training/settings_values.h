@@ -15,6 +15,9 @@ Json read_settings(const std::string& config, const std::vector<std::string>& ov
 // Sets the number of threads that compute, and says which and why through the log.
 void use_threads(int64_t requested);
 
+// Libraries, processor and threads, to be stored beside what was measured.
+Json measured_environment();
+
 // "93.27 %"
 std::string percent(double part);
 

@@ -65,9 +65,10 @@ std::string run_name(const TrainOptions& options) {
 }
 
 // What a continued run may change: nothing that its numbers depend on, but how long it is.
+// Memory plans give the same numbers.
 Json continued_settings(const RunFolder& folder, const std::vector<std::string>& overrides) {
-  static const std::set<std::string> kFree{"epochs",  "keep",    "save_every",
-                                           "workers", "threads", "device"};
+  static const std::set<std::string> kFree{"epochs",  "keep",   "save_every", "workers",
+                                           "threads", "device", "memory"};
   Json settings = read_run_configuration(folder);
   const Json changes = read_settings("", overrides);
   for (const auto& [key, value] : changes.items())
@@ -82,21 +83,19 @@ Json continued_settings(const RunFolder& folder, const std::vector<std::string>&
 }
 
 struct Sizes {
-  ModelCost image;        // one image
+  ModelCost sample;       // one image or sequence
   TrainingMemory memory;  // a training step
 };
 
 Sizes measure_sizes(const Experiment& e) {
   const LoopOptions& loop = e.options.loop;
-  const Pipeline pipeline(e.data->train->info(), e.options.augment, Phase::train);
   Sizes sizes;
-  sizes.image =
-      measure_cost(*e.model, {1, pipeline.channels(), pipeline.height(), pipeline.width()});
+  sizes.sample = measure_cost(*e.model, e.one_input);
   sizes.memory = estimate_training_memory(
-      sizes.image, {.batch_size = e.options.batch_size,
-                    .optimizer_values = e.options.optim.name == "adamw" ? 2 : 1,
-                    .ema = loop.ema_decay > 0,
-                    .activation_scale = loop.amp == Amp::off ? 1.0 : 0.5});
+      sizes.sample, {.batch_size = e.options.batch_size,
+                     .optimizer_values = e.options.optim.name == "adamw" ? 2 : 1,
+                     .ema = loop.ema_decay > 0,
+                     .activation_scale = loop.amp == Amp::off ? 1.0 : 0.5});
   return sizes;
 }
 
@@ -105,20 +104,22 @@ int dry_run(const TrainArguments& a, const TrainOptions& options) {
   const Sizes sizes = measure_sizes(e);
   const int64_t steps =
       (e.train->batches_per_epoch() + options.loop.accumulate - 1) / options.loop.accumulate;
+  const std::string what = e.data->text ? "sequence" : "image";
   if (a.json) {
     const Json result{
-        {"configuration", e.configuration()},       {"parameters", sizes.image.parameters},
-        {"macs_per_image", sizes.image.macs},       {"memory_bytes", sizes.memory.total()},
-        {"training_images", e.data->train->size()}, {"test_images", e.data->test->size()},
+        {"configuration", e.configuration()},           {"parameters", sizes.sample.parameters},
+        {"macs_per_" + what, sizes.sample.macs},        {"memory_bytes", sizes.memory.total()},
+        {"training_" + what + "s", e.train->samples()}, {"test_" + what + "s", e.test->samples()},
         {"steps", steps * options.loop.epochs}};
     fmt::print("{}\n", result.dump(1));
     return 0;
   }
   fmt::print("{}\n", to_toml(e.configuration()));
-  fmt::print("# {} images to train on, {} to test on; {} steps an epoch, {} in all\n",
-             e.data->train->size(), e.data->test->size(), steps, steps * options.loop.epochs);
-  fmt::print("# {:L} parameters, {:.2f} million multiply-accumulates an image\n",
-             sizes.image.parameters, static_cast<double>(sizes.image.macs) / 1e6);
+  fmt::print("# {} {}s to train on, {} to test on; {} steps an epoch, {} in all\n",
+             e.train->samples(), what, e.test->samples(), steps, steps * options.loop.epochs);
+  fmt::print("# {:L} parameters, {:.2f} million multiply-accumulates a{} {}\n",
+             sizes.sample.parameters, static_cast<double>(sizes.sample.macs) / 1e6,
+             e.data->text ? "" : "n", what);
   constexpr double kMiB = 1 << 20;
   const TrainingMemory& m = sizes.memory;
   fmt::print(
@@ -144,6 +145,15 @@ Json result_json(const RunFolder& folder, const RunResult& result) {
           {"seconds", result.seconds}};
 }
 
+// "test accuracy 97.50 %, best 98.00 %", "test loss 1.5734, best 1.5712".
+std::string result_text(const Task& task, const RunResult& result) {
+  const std::string name = task.best_metric();
+  const double last = metric_value(result.test, name);
+  if (name == "top1")
+    return fmt::format("test accuracy {}, best {}", percent(last), percent(result.best_value));
+  return fmt::format("test {} {:.4f}, best {:.4f}", name, last, result.best_value);
+}
+
 TrainerParts with_run(const Experiment& e, const RunFolder& folder, bool json) {
   TrainerParts parts = trainer_parts(e);
   const auto report = std::make_shared<RunReport>(
@@ -151,8 +161,7 @@ TrainerParts with_run(const Experiment& e, const RunFolder& folder, bool json) {
                      .title = e.options.model.name + " on " + e.options.data.name,
                      .configuration = parts.configuration,
                      .environment = Json::parse(training_environment()),
-                     .test = e.data->test,
-                     .review = e.review});
+                     .details = e.review.details});
   parts.checkpoints = std::make_shared<CheckpointStore>(folder.checkpoints(), e.options.loop.keep);
   parts.recorders = {std::make_shared<JsonLinesLog>(folder.metrics()),
                      std::make_shared<TensorBoardLog>(folder.events()), make_display(json), report};
@@ -196,8 +205,7 @@ int train(const TrainArguments& a) {
   if (a.json) {
     fmt::print("{}\n", Json{{"kind", "result"}, {"result", summary}}.dump());
   } else if (result.finished) {
-    fmt::print("test accuracy {}, best {}; run folder {}\n",
-               percent(metric_value(result.test, "top1")), percent(result.best_value), folder.path);
+    fmt::print("{}; run folder {}\n", result_text(*e.task, result), folder.path);
   } else {
     fmt::print("stopped at step {}; `residua train --resume {}` goes on\n", result.step,
                folder.path);

@@ -91,7 +91,9 @@ ModelCost measure_cost(Model& model, const Shape& input) {
     cost.buffer_bytes += static_cast<int64_t>(b.nbytes());
   }
   CostRows observed(model);
-  model.forward(at::zeros(input, model.parameters().front().options().requires_grad(false)));
+  auto kind = model.parameters().front().options().requires_grad(false);
+  if (model.info().takes_tokens()) kind = kind.dtype(at::kLong);
+  model.forward(at::zeros(input, kind));
   cost.layers = std::move(observed.rows);
   for (const LayerCost& layer : cost.layers) {
     cost.macs += layer.macs;

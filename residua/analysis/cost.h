@@ -27,7 +27,8 @@ struct ModelCost {
   int64_t macs = 0, activation_bytes = 0;  // sums over the layers, for the whole batch
 };
 
-// Runs zeros of the shape [N, C, H, W] through the model in evaluation mode, without gradients.
+// Runs zeros of the shape [N, C, H, W], or ids 0 [N, T], through the model in evaluation mode,
+// without gradients.
 ModelCost measure_cost(Model& model, const Shape& input);
 
 struct TrainingMemoryOptions {

@@ -22,6 +22,13 @@ std::vector<at::Tensor> State::flatten() const {
   return tensors;
 }
 
+void State::wait(const std::string& name) {
+  const auto arrival = arrivals.find(name);
+  if (arrival == arrivals.end()) return;
+  arrival->second->wait();
+  arrivals.erase(arrival);
+}
+
 State State::unflatten(const std::vector<at::Tensor>& tensors) const {
   if (tensors.size() != streams.size() + memo.size() + losses.size())
     throw Error(ErrorKind::internal, {.where = "state", .rule = "has another number of tensors"});
@@ -47,14 +54,24 @@ void Connection::resize(State& state, const Site&, const Shortcut& shortcut) {
 
 at::Tensor Connection::finish(const State& state) { return state.x(); }
 
-void Connection::drive(State&, const std::vector<Site>&, const Branch&) {
+void Connection::drive(State&, const StreamParts&) {
   throw Error(ErrorKind::internal, {.where = name(), .rule = "does not drive its branches"});
 }
+
+at::Tensor Connection::keys(State&, const Site&, const at::Tensor& k) { return k; }
 
 at::Tensor Connection::values(State&, const Site&, const at::Tensor& v) { return v; }
 
 at::Tensor Connection::attended(State&, const Site&, const at::Tensor& u, const at::Tensor&) {
   return u;
+}
+
+at::Tensor Connection::readout(const at::Tensor& stream) const {
+  if (!readout_)
+    throw Error(ErrorKind::unsupported,
+                {.where = "connection",
+                 .rule = "wants outputs from the middle of the network, which this model has not"});
+  return readout_(stream);
 }
 
 at::Tensor Connection::penalty(const State&, const at::Tensor&) { return {}; }

@@ -1,5 +1,6 @@
 #include "residua/connections/identity.h"
 
+#include <fmt/format.h>
 #include <torch/torch.h>
 
 namespace residua {
@@ -26,6 +27,7 @@ class PlainConnection final : public Connection {
     state.x() = y;
   }
   PlainMerge plain_merge(const Site&) const override { return PlainMerge::replace; }
+  StreamDiagram describe() const override { return {.merge = "f(x)"}; }
 };
 
 struct ScaledOptions {
@@ -51,6 +53,10 @@ class ScaledConnection final : public Connection {
       state.x() = state.x() + scales_[static_cast<size_t>(site.branch)] * y;
     else
       state.x() = at::add(state.x(), y, options_.scale);
+  }
+  StreamDiagram describe() const override {
+    return {.merge = options_.learned ? "x + s f(x), s learned for each site"
+                                      : fmt::format("x + {:g} f(x)", options_.scale)};
   }
 
  private:

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "residua/core/options.h"
+#include "residua/nn/collective.h"
 
 namespace residua {
 
@@ -28,8 +29,10 @@ struct Site {
   int64_t depth = 0;            // sites of one pass
   int64_t c_in = 0, c_out = 0;  // channels of the stream before and after
   int64_t stride = 1;           // of the stream's height and width
+  bool projects = false;  // the carrier's shortcut has weights here, also where the shape stays
 
   bool changes_shape() const { return stride != 1 || c_in != c_out; }
+  bool has_shortcut() const { return projects || changes_shape(); }
 };
 
 // Sites in another order or number: step and depth are set to the places in `sites`.
@@ -46,7 +49,8 @@ struct EnumNames<CarrierKind> {
 struct Carrier {
   CarrierKind kind = CarrierKind::mlp;
   std::vector<Site> sites = {};
-  bool post_activation = false;  // x <- relu(merge), as in the ResNets of 2015
+  bool post_activation = false;      // x <- relu(merge), as in the ResNets of 2015
+  Collective* collective = nullptr;  // ranks that hold parts of each branch; null: this one alone
 
   int64_t width() const { return sites.empty() ? 0 : sites.front().c_in; }
 };

@@ -55,11 +55,18 @@ class Dataset {
   DatasetInfo info_;
 };
 
+struct TextCorpus;
+
+// Images, or text.
 struct DataSplits {
-  std::shared_ptr<const Dataset> train, test;
+  std::shared_ptr<const Dataset> train = {}, test = {};  // null where it is text
+  std::shared_ptr<const TextCorpus> text = {};           // null where it is images
+
+  std::string name() const;
 };
 
-// "digits" (embedded), "mnist", "fashion-mnist", "cifar10", "cifar100", "folder". Options such as
+// Images: "digits" (embedded), "mnist", "fashion-mnist", "cifar10", "cifar100", "folder"; text:
+// "shakespeare", "text", "strings" (generated). Options such as
 // `path` are each entry's own; without `path` the data are looked for in $RESIDUA_DATA and in the
 // folder `residua data get` fills.
 Registry<DataSplits>& datasets();

@@ -98,7 +98,8 @@ void Loader::Impl::read_samples(int64_t worker, std::span<const int64_t> wanted,
   }
 }
 
-Loader::Impl::MadeBatch Loader::Impl::make(int64_t worker, int64_t number, const std::atomic<bool>& cancelled) {
+Loader::Impl::MadeBatch Loader::Impl::make(int64_t worker, int64_t number,
+                                           const std::atomic<bool>& cancelled) {
   const int64_t begin = number * options.batch_size;
   const int64_t count = std::min<int64_t>(options.batch_size, dataset->size() - begin);
   MadeBatch made;
@@ -199,6 +200,8 @@ std::optional<Batch> Loader::next() {
 }
 
 int64_t Loader::batches_per_epoch() const { return impl_->batches(); }
+int64_t Loader::samples() const { return impl_->dataset->size(); }
+std::string Loader::dataset_name() const { return impl_->dataset->info().name; }
 int64_t Loader::skipped() const { return impl_->skipped; }
 const Dataset& Loader::dataset() const { return *impl_->dataset; }
 

@@ -7,48 +7,36 @@
 //   loader.start(epoch);
 //   while (auto batch = loader.next()) train_step(batch->input, batch->target);
 
-#include <ATen/core/Tensor.h>
-
-#include <cstdint>
 #include <memory>
-#include <optional>
-#include <vector>
 
 #include "residua/core/random.h"
+#include "residua/data/batch_source.h"
 #include "residua/data/dataset.h"
 #include "residua/data/options.h"
 #include "residua/data/transform.h"
 
 namespace residua {
 
-struct Batch {
-  at::Tensor input;              // float32 [N, C, H, W] (channels-last strides where asked for)
-  at::Tensor target;             // int64 [N], or float32 [N, classes] when the pipeline mixes
-  at::Tensor label;              // int64 [N], before mixing
-  std::vector<int64_t> indices;  // into the dataset
-  int64_t number = 0;            // in the epoch; a run is resumed by start(epoch, number + 1)
-
-  int64_t size() const { return static_cast<int64_t>(indices.size()); }
-};
-
-class Loader {
+class Loader final : public BatchSource {
  public:
   // Throws ErrorKind::invalid_argument when there would be no batch at all.
   Loader(std::shared_ptr<const Dataset> dataset, Pipeline pipeline, LoaderOptions options,
          Random random);
-  ~Loader();
+  ~Loader() override;
 
   // Begins an epoch (again) at a batch; earlier prefetched work is dropped.
-  void start(int64_t epoch, int64_t first_batch = 0);
+  void start(int64_t epoch, int64_t first_batch = 0) override;
   // The next batch of the epoch, nothing at its end. Throws what a worker threw, at the batch it
   // belongs to; after that the following batches can still be had. Needs a start().
-  std::optional<Batch> next();
+  std::optional<Batch> next() override;
 
-  int64_t batches_per_epoch() const;
+  int64_t batches_per_epoch() const override;
+  int64_t samples() const override;
+  std::string dataset_name() const override;
   // Corrupt samples left out of the batches handed out so far, over all epochs. A batch is smaller
   // for each of them, and one of which nothing remains is passed over. Each such file is named once
   // in a warning to the log sink.
-  int64_t skipped() const;
+  int64_t skipped() const override;
   const Dataset& dataset() const;
 
  private:

@@ -8,8 +8,12 @@
 namespace residua {
 
 struct MnistOptions {
-  std::string path;
-  void fields(Fields& f) { f.add("path", path, "folder of the IDX files (plain or .gz)"); }
+  std::string path = {};
+  int64_t limit = 0;
+  void fields(Fields& f) {
+    f.add("path", path, "folder of the IDX files (plain or .gz)");
+    f.add("limit", limit, "the first so many training images alone; 0: all", {.min = 0});
+  }
 };
 
 DataSplits make_mnist(const MnistOptions& options);

@@ -27,6 +27,11 @@ const std::vector<PublishedDataset>& published_datasets() {
       {"cifar100",
        "https://www.cs.toronto.edu/~kriz/",
        {{"cifar-100-binary.tar.gz", DigestKind::md5, "03b5dce01913d631647c71ecec9e9cb8", true}}},
+      // https://github.com/karpathy/char-rnn
+      {"shakespeare",
+       "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/",
+       {{"input.txt", DigestKind::sha256,
+         "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"}}},
   };
   return all;
 }
@@ -39,7 +44,9 @@ const PublishedDataset& find_published(std::string_view name) {
   }
   std::string hint = nearest_names_hint(name, names);
   if (hint.empty())
-    hint = "there are mnist, fashion-mnist, cifar10 and cifar100; digits needs no download";
+    hint =
+        "there are mnist, fashion-mnist, cifar10, cifar100 and shakespeare; digits needs no "
+        "download";
   throw Error(ErrorKind::not_found, {.where = std::string(name),
                                      .rule = "is not a dataset that can be downloaded",
                                      .hint = hint});

@@ -1,6 +1,7 @@
 #include "residua/models/classifier.h"
 
 #include <fmt/format.h>
+#include <torch/types.h>
 
 #include "residua/core/error.h"
 
@@ -16,6 +17,11 @@ std::shared_ptr<Linear> fresh_classifier(const Linear& old, int64_t num_classes,
   fresh->to(old.weight.device(), old.weight.scalar_type());
   fresh->train(old.is_training());
   return fresh;
+}
+
+void zero_weights(Linear& layer) {
+  layer.weight.detach().zero_();
+  if (layer.bias.defined()) layer.bias.detach().zero_();
 }
 
 }  // namespace residua

@@ -13,6 +13,9 @@ namespace residua {
 std::shared_ptr<Linear> fresh_classifier(const Linear& old, int64_t num_classes,
                                          const Random& random);
 
+// Sets weights and bias to 0.
+void zero_weights(Linear& layer);
+
 // Whether published weights of `a` fit `b`, but for the classifier: all options but those that
 // change only the output's size or the first weights are equal.
 template <HasFields Options>

@@ -6,6 +6,7 @@
 #include "residua/core/error.h"
 #include "residua/nn/batch_norm_fused.h"
 #include "residua/nn/observe.h"
+#include "residua/nn/recompute.h"
 
 namespace residua {
 
@@ -53,13 +54,16 @@ void BatchNorm2d::pretty_print(std::ostream& stream) const {
 at::Tensor batch_norm_act(BatchNorm2d& bn, const at::Tensor& x, Act act,
                           const at::Tensor& residual) {
   check_batch_norm_input(bn, x, residual);
-  if (bn.is_training()) bn.num_batches_tracked.add_(1);
+  const bool training = bn.is_training(), moves = training && !recomputing();
+  if (moves) bn.num_batches_tracked.add_(1);
   at::Tensor y;
   if (can_fuse_batch_norm(bn, x)) {
     y = fused_batch_norm(bn, x, act, residual);
   } else {
-    y = at::batch_norm(x, bn.weight, bn.bias, bn.running_mean, bn.running_var, bn.is_training(),
-                       bn.momentum, bn.eps, at::globalContext().userEnabledCuDNN());
+    const bool uses_running = moves || !training;
+    y = at::batch_norm(x, bn.weight, bn.bias, uses_running ? bn.running_mean : at::Tensor(),
+                       uses_running ? bn.running_var : at::Tensor(), training, bn.momentum, bn.eps,
+                       at::globalContext().userEnabledCuDNN());
     if (residual.defined()) y = y + residual;
     if (act == Act::relu) y = y.relu();
   }

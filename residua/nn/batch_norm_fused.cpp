@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "residua/kernels/batch_norm.h"
+#include "residua/nn/recompute.h"
 
 namespace residua {
 
@@ -91,6 +92,7 @@ void batch_statistics(const at::Tensor& x, BatchNorm2d& bn, const at::Tensor& me
     kernels::column_moments(data + row * c, n, c, pivot.data(), s, q);
   });
   const double m = static_cast<double>(image.rows);
+  const bool moves = !recomputing();
   float *mean_out = mean.data_ptr<float>(), *inverse_out = inverse_std.data_ptr<float>();
   float *running_mean = bn.running_mean.data_ptr<float>(),
         *running_var = bn.running_var.data_ptr<float>();
@@ -99,6 +101,7 @@ void batch_statistics(const at::Tensor& x, BatchNorm2d& bn, const at::Tensor& me
     const double variance = std::max(square[i] / m - shift * shift, 0.0);
     mean_out[i] = static_cast<float>(mu);
     inverse_out[i] = static_cast<float>(1 / std::sqrt(variance + bn.eps));
+    if (!moves) continue;
     running_mean[i] = static_cast<float>((1 - bn.momentum) * running_mean[i] + bn.momentum * mu);
     running_var[i] = static_cast<float>((1 - bn.momentum) * running_var[i] +
                                         bn.momentum * variance * m / (m - 1));

@@ -6,12 +6,13 @@
 #include "residua/core/error.h"
 #include "residua/nn/init.h"
 #include "residua/nn/observe.h"
+#include "residua/nn/recompute.h"
 
 namespace residua {
 
 Conv2d::Conv2d(int64_t in, int64_t out, int64_t kernel, const Conv2dOptions& options,
                const Random& random)
-    : torch::nn::Module("Conv2d"), options_(options) {
+    : WeightLayer("Conv2d"), options_(options) {
   const auto& [stride, padding, dilation, groups, with_bias, init] = options;
   if (in < 1 || out < 1 || kernel < 1 || stride < 1 || padding < 0 || dilation < 1 || groups < 1)
     throw Error(ErrorKind::invalid_argument,
@@ -33,7 +34,11 @@ Conv2d::Conv2d(int64_t in, int64_t out, int64_t kernel, const Conv2dOptions& opt
 
 at::Tensor Conv2d::forward(const at::Tensor& x) const {
   const auto& o = options_;
-  at::Tensor y = at::conv2d(x, weight, bias, o.stride, o.padding, o.dilation, o.groups);
+  at::Tensor y = product(
+      [&] { return at::conv2d(x, weight, bias, o.stride, o.padding, o.dilation, o.groups); },
+      [&](const at::Tensor& kept) {
+        return conv2d_again(kept, x, weight, bias, {o.stride, o.padding, o.dilation, o.groups});
+      });
   observe(*this, x, y);
   return y;
 }

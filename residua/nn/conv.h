@@ -4,12 +4,10 @@
 //   conv_ = register_module("conv1", conv2d(3, 64, 7, {.stride = 2, .padding = 3},
 //   random.split("conv1"))); y = conv_->forward(x);  // [N, 3, H, W] -> [N, 64, H', W']
 
-#include <torch/nn/module.h>
-
 #include <memory>
 
 #include "residua/core/random.h"
-#include "residua/nn/layer.h"
+#include "residua/nn/weight_layer.h"
 
 namespace residua {
 
@@ -24,17 +22,15 @@ struct Conv2dOptions {
 
 // Parameters: weight [out, in / groups, kernel, kernel], and bias [out] (initially 0) where asked
 // for.
-class Conv2d final : public torch::nn::Module, public CountsMacs {
+class Conv2d final : public WeightLayer {
  public:
   Conv2d(int64_t in, int64_t out, int64_t kernel, const Conv2dOptions& options,
          const Random& random);
 
-  at::Tensor forward(const at::Tensor& x) const;
+  at::Tensor forward(const at::Tensor& x) const override;
   int64_t macs(const at::Tensor& input, const at::Tensor& output) const override;
   void pretty_print(std::ostream& stream) const override;
   const Conv2dOptions& options() const { return options_; }
-
-  at::Tensor weight, bias;
 
  private:
   Conv2dOptions options_;

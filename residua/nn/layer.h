@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
 
 #include "residua/core/options.h"
 
@@ -18,6 +19,16 @@ class CountsMacs {
 
  protected:
   ~CountsMacs() = default;
+};
+
+// A module that says which of its own parameters decay, where that is not the usual: matrices do,
+// norms and biases do not.
+class ChoosesDecay {
+ public:
+  virtual bool decays(const std::string& parameter, bool usual) const = 0;
+
+ protected:
+  ~ChoosesDecay() = default;
 };
 
 // Normal distributions for weights that feed a ReLU keep the signal's variance (He et al. 2015,

@@ -8,7 +8,7 @@
 namespace residua {
 
 LayerNorm::LayerNorm(int64_t size, double eps_, bool with_bias)
-    : torch::nn::Module("LayerNorm"), eps(eps_) {
+    : VectorNorm("LayerNorm"), eps(eps_) {
   weight = register_parameter("weight", torch::ones({size}));
   if (with_bias) bias = register_parameter("bias", torch::zeros({size}));
 }

@@ -66,4 +66,34 @@ void clip_grad_value(const std::vector<at::Tensor>& parameters, double limit) {
     if (parameter.grad().defined()) parameter.grad().clamp_(-limit, limit);
 }
 
+namespace {
+
+// [units], of a tensor laid out in any way.
+at::Tensor unit_norms(const at::Tensor& t) {
+  if (t.dim() < 2) return t.norm().reshape({1});
+  std::vector<int64_t> inner;
+  for (int64_t d = 1; d < t.dim(); ++d) inner.push_back(d);
+  return t.norm(2, inner, /*keepdim=*/true);
+}
+
+}  // namespace
+
+void clip_agc(const std::vector<at::Tensor>& parameters, double lambda, double eps) {
+  check_positive("lambda", lambda);
+  check_positive("eps", eps);
+  const torch::NoGradGuard no_grad;
+  for (const at::Tensor& parameter : parameters) {
+    const at::Tensor& gradient = parameter.grad();
+    if (!gradient.defined()) continue;
+    const at::Tensor most = unit_norms(parameter.detach()).clamp_min(eps).mul_(lambda);
+    const at::Tensor norm = unit_norms(gradient);
+    // A norm that is not a number compares false and leaves the gradient visibly spoiled.
+    const at::Tensor factor = at::where(norm > most, most / norm, at::ones_like(norm));
+    if (gradient.dim() == 0)
+      gradient.mul_(factor.squeeze());
+    else
+      gradient.mul_(factor);
+  }
+}
+
 }  // namespace residua

@@ -3,10 +3,13 @@
 #include <fnmatch.h>
 #include <torch/nn/module.h>
 
+#include <algorithm>
 #include <charconv>
+#include <map>
 #include <optional>
 
 #include "residua/core/error.h"
+#include "residua/nn/layer.h"
 
 namespace residua {
 
@@ -68,6 +71,21 @@ Rule parse_rule(const std::string& text) {
   return rule;
 }
 
+// By full name, of modules that choose for themselves.
+std::map<std::string, bool> chosen_decay(const torch::nn::Module& module, bool decay_all) {
+  std::map<std::string, bool> chosen;
+  const auto ask = [&](const std::string& prefix, const torch::nn::Module& part) {
+    const auto* const chooses = dynamic_cast<const ChoosesDecay*>(&part);
+    if (!chooses) return;
+    for (const auto& p : part.named_parameters(/*recurse=*/false))
+      chosen[prefix + p.key()] = chooses->decays(p.key(), p.value().dim() >= 2 || decay_all);
+  };
+  ask("", module);
+  for (const auto& part : module.named_modules(std::string(), /*include_self=*/false))
+    ask(part.key() + ".", *part.value());
+  return chosen;
+}
+
 ParameterGroup& group_for(std::vector<ParameterGroup>& groups, double lr_scale,
                           double weight_decay) {
   for (ParameterGroup& group : groups)
@@ -84,12 +102,15 @@ std::vector<ParameterGroup> parameter_groups(const torch::nn::Module& module,
   std::vector<Rule> parsed;
   for (const std::string& text : rules.rules) parsed.push_back(parse_rule(text));
 
+  const std::map<std::string, bool> choices = chosen_decay(module, rules.decay_norm_and_bias);
   std::vector<ParameterGroup> groups;
   for (const auto& item : module.named_parameters()) {
     const at::Tensor& parameter = item.value();
     double lr_scale = 1;
-    double weight_decay =
-        parameter.dim() >= 2 || rules.decay_norm_and_bias ? rules.weight_decay : 0;
+    const auto chosen = choices.find(item.key());
+    const bool decays = chosen != choices.end() ? chosen->second
+                                                : parameter.dim() >= 2 || rules.decay_norm_and_bias;
+    double weight_decay = decays ? rules.weight_decay : 0;
     for (Rule& rule : parsed) {
       if (fnmatch(rule.pattern.c_str(), item.key().c_str(), 0) != 0) continue;
       rule.used = true;
@@ -111,6 +132,20 @@ std::vector<at::Tensor> all_parameters(const std::vector<ParameterGroup>& groups
   for (const ParameterGroup& group : groups)
     all.insert(all.end(), group.parameters.begin(), group.parameters.end());
   return all;
+}
+
+std::vector<at::Tensor> parameters_except(const std::vector<ParameterGroup>& groups,
+                                          const std::vector<std::string>& patterns) {
+  std::vector<at::Tensor> kept;
+  for (const ParameterGroup& group : groups)
+    for (size_t i = 0; i < group.names.size(); ++i) {
+      const auto matches = [&](const std::string& pattern) {
+        return fnmatch(pattern.c_str(), group.names[i].c_str(), 0) == 0;
+      };
+      if (std::none_of(patterns.begin(), patterns.end(), matches))
+        kept.push_back(group.parameters[i]);
+    }
+  return kept;
 }
 
 }  // namespace residua

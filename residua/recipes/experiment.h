@@ -5,15 +5,16 @@
 //   Trainer trainer(trainer_parts(e), e.options.loop);
 //   trainer.run();
 
+#include <functional>
 #include <memory>
 
+#include "residua/data/batch_source.h"
 #include "residua/data/dataset.h"
-#include "residua/data/loader.h"
+#include "residua/io/dtype.h"
 #include "residua/models/model.h"
 #include "residua/optim/optimizer.h"
 #include "residua/train/options.h"
-#include "residua/train/tasks/classification.h"
-#include "residua/train/tasks/classification_review.h"
+#include "residua/train/report.h"
 #include "residua/train/trainer.h"
 
 namespace residua {
@@ -26,26 +27,29 @@ TrainOptions resolve_options(const Json& configuration);
 std::shared_ptr<DataSplits> open_data(const Component& data);
 bool skips_corrupt(const Component& data);
 
-// A model for these data: where it has the options num_classes, in_channels and image_size and they
-// are not given, they are the data's; `image_size` 0: of no single size. Throws
-// ErrorKind::invalid_argument when the numbers given do not fit the data.
-Component fit_model(const Component& model, const DatasetInfo& data, int64_t image_size);
 // With random weights from `seed`.
 std::shared_ptr<Model> make_model(const Component& model, int64_t seed);
 
 // The model as the trainer sees it, with what it says beside its output.
 Network model_network(const std::shared_ptr<Model>& model);
 
-// Height and width of the images that the data's preparation gives; 0 where they differ.
-int64_t input_size(const DatasetInfo& data, const AugmentOptions& augment);
+// What the data ask of an experiment: the model's options, and how it is learned and judged.
+struct DataParts {
+  Component model;  // options complete
+  std::shared_ptr<const Task> task;
+  std::shared_ptr<BatchSource> train, test;
+  Json info;        // for checkpoints: what using the model needs to know of the data
+  Shape one_input;  // a batch of one sample
+};
 
-// The loader of test images, as training and evaluation use it.
-std::shared_ptr<Loader> make_test_loader(const TrainOptions& options,
-                                         std::shared_ptr<const Dataset> test);
+// Of images or text. Throws ErrorKind::invalid_argument when the options do not fit the data.
+DataParts data_parts(const TrainOptions& options, const DataSplits& data);
 
-// For checkpoints: what prediction needs to know of the data.
-Json to_json(const DatasetInfo& info);
-DatasetInfo dataset_info_from_json(const Json& json);
+// What an evaluation shows beyond its means.
+struct ReviewParts {
+  std::shared_ptr<EvaluationReview> review;
+  std::function<void(Report&)> details;  // adds it to a report
+};
 
 struct Experiment {
   TrainOptions options;  // the model's too are complete now
@@ -54,8 +58,10 @@ struct Experiment {
   std::shared_ptr<const Task> task;
   std::shared_ptr<Optimizer> optimizer;
   std::shared_ptr<const Schedule> schedule;
-  std::shared_ptr<Loader> train, test;
-  std::shared_ptr<ClassificationReview> review;
+  std::shared_ptr<BatchSource> train, test;
+  ReviewParts review;
+  Json data_info;
+  Shape one_input;
 
   Json configuration() const { return options_to_json(options); }
 };

@@ -31,6 +31,10 @@ at::Tensor read_batch(const Pipeline& pipeline, std::span<const std::string> pat
 
 std::vector<ImagePrediction> predict_images(const TrainedModel& trained,
                                             const std::vector<std::string>& paths, int64_t top_k) {
+  if (trained.tokenizer)
+    throw Error(ErrorKind::unsupported, {.where = trained.weights,
+                                         .rule = "is a language model, which sees no images",
+                                         .hint = "`residua generate` lets it write"});
   const torch::NoGradGuard no_grad;
   const LoopOptions& loop = trained.options.loop;
   const at::Device device = parse_device(loop.device);

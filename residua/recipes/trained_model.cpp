@@ -7,7 +7,8 @@
 #include <filesystem>
 
 #include "residua/core/error.h"
-#include "residua/recipes/experiment.h"
+#include "residua/recipes/image_parts.h"
+#include "residua/recipes/text_parts.h"
 #include "residua/train/checkpoint_store.h"
 #include "residua/train/device.h"
 
@@ -43,8 +44,13 @@ TrainedModel from_checkpoint(const std::string& path, const Json& overrides, boo
   TrainedModel trained{.weights = checkpoint.evaluated_weights().path(),
                        .options = resolve_options(configuration),
                        .model = {},
-                       .info = dataset_info_from_json(checkpoint.manifest.at("data")),
+                       .info = {},
                        .data = {}};
+  const Json& data_info = checkpoint.manifest.at("data");
+  if (data_info.contains("tokenizer"))
+    trained.tokenizer = stored_tokenizer(data_info);
+  else
+    trained.info = dataset_info_from_json(data_info);
   if (data_wanted) trained.data = open_data(trained.options.data);
   trained.model = make_model(trained.options.model, 0);
   load_and_place(trained, checkpoint.evaluated_weights());
@@ -90,11 +96,16 @@ TrainedModel from_file(const std::string& path, const Json& overrides, bool data
   Component model = trained.options.model;
   if (data_wanted || overrides.contains("data")) {
     trained.data = open_data(trained.options.data);
-    trained.info = trained.data->test->info();
-    model = fit_model(model, trained.info, input_size(trained.info, trained.options.augment));
+    model = data_parts(trained.options, *trained.data).model;
+    trained.options.model = model;
+    if (trained.data->text)
+      trained.tokenizer = trained.data->text->tokenizer;
+    else
+      trained.info = trained.data->test->info();
   }
   trained.model = make_model(model, 0);
-  if (!trained.data) trained.info = info_of_weights(*trained.model, trained.options.augment);
+  if (!trained.data && !trained.model->info().takes_tokens())
+    trained.info = info_of_weights(*trained.model, trained.options.augment);
   load_and_place(trained, *file);
   return trained;
 }
@@ -105,6 +116,10 @@ TrainedModel load_trained(const LoadTrained& what, const Json& overrides) {
   if (const auto checkpoint = find_checkpoint(what.weights))
     return from_checkpoint(*checkpoint, overrides, what.open_data);
   return from_file(what.weights, overrides, what.open_data);
+}
+
+DataParts trained_data_parts(const TrainedModel& trained) {
+  return data_parts(trained.options, *trained.data);
 }
 
 Pipeline prediction_pipeline(const TrainedModel& trained) {

@@ -8,8 +8,10 @@
 #include <string>
 
 #include "residua/data/dataset.h"
+#include "residua/data/text/tokenizer.h"
 #include "residua/data/transform.h"
 #include "residua/models/model.h"
+#include "residua/recipes/experiment.h"
 #include "residua/train/options.h"
 
 namespace residua {
@@ -18,8 +20,10 @@ struct TrainedModel {
   std::string weights;           // the file that was loaded
   TrainOptions options;          // of the checkpoint with the overrides; else the overrides alone
   std::shared_ptr<Model> model;  // on the device, in evaluation mode
-  DatasetInfo info;  // classes and preparation; without class names when nothing tells them
-  std::shared_ptr<DataSplits> data;  // opened where asked for
+  DatasetInfo info;  // of images: classes and preparation; without class names when nothing tells
+                     // them
+  std::shared_ptr<const Tokenizer> tokenizer = {};  // of text; else null
+  std::shared_ptr<DataSplits> data;                 // opened where asked for
 };
 
 struct LoadTrained {
@@ -31,6 +35,9 @@ struct LoadTrained {
 // weights needs `model` in the overrides. Throws ErrorKind::invalid_argument when neither says the
 // model, or when `model` is not the checkpoint's; load_weights' errors when the weights do not fit.
 TrainedModel load_trained(const LoadTrained& what, const Json& overrides);
+
+// The test data as evaluation uses them; needs `open_data`.
+DataParts trained_data_parts(const TrainedModel& trained);
 
 // Test-phase preparation of images of any size: what the data's own pipeline does, after resizing
 // and cutting the middle where that takes images of one size only.

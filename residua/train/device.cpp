@@ -6,7 +6,7 @@
 #include <charconv>
 
 #include "residua/core/error.h"
-#include "residua/data/loader.h"
+#include "residua/data/batch_source.h"
 
 namespace residua {
 

@@ -2,8 +2,11 @@
 
 #include <torch/torch.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "residua/core/error.h"
-#include "residua/data/loader.h"
+#include "residua/data/batch_source.h"
 #include "residua/train/device.h"
 #include "residua/train/precision.h"
 
@@ -29,7 +32,7 @@ class EvaluationMode {
 
 }  // namespace
 
-std::optional<Metrics> evaluate(const Network& network, const Task& task, Loader& loader,
+std::optional<Metrics> evaluate(const Network& network, const Task& task, BatchSource& source,
                                 const EvaluateOptions& options, EvaluationReview* review,
                                 const std::function<bool()>& stop) {
   const EvaluationMode mode(*network.module);
@@ -37,8 +40,8 @@ std::optional<Metrics> evaluate(const Network& network, const Task& task, Loader
   const at::Device device = parse_device(options.device);
   RunningMeans means;
   if (review != nullptr) review->begin();
-  loader.start(0);
-  while (std::optional<Batch> next = loader.next()) {
+  source.start(0);
+  while (std::optional<Batch> next = source.next()) {
     if (stop && stop()) return std::nullopt;
     const Batch batch = to_device(std::move(*next), device);
     const AutocastScope autocast(options.amp, device);
@@ -48,9 +51,11 @@ std::optional<Metrics> evaluate(const Network& network, const Task& task, Loader
   }
   if (means.empty())
     throw Error(ErrorKind::corrupt_file,
-                {.where = loader.dataset().info().name, .rule = "holds no image that can be read"});
+                {.where = source.dataset_name(), .rule = "holds no sample that can be read"});
   if (review != nullptr) review->end();
-  return means.means();
+  Metrics metrics = means.means();
+  std::ranges::move(task.derived(metrics), std::back_inserter(metrics));
+  return metrics;
 }
 
 }  // namespace residua

@@ -9,7 +9,7 @@
 
 namespace residua {
 
-class Loader;
+class BatchSource;
 
 // Sees every batch of an evaluation; what it keeps of it is its own affair.
 class EvaluationReview {
@@ -25,9 +25,10 @@ struct EvaluateOptions {
   Amp amp = Amp::off;
 };
 
-// Means over all samples; the network is in evaluation mode meanwhile and in its former mode after.
-// Nothing when `stop` said so. Throws ErrorKind::corrupt_file when not one image could be read.
-std::optional<Metrics> evaluate(const Network& network, const Task& task, Loader& loader,
+// Means over all samples, and what the task derives from them; the network is in evaluation mode
+// meanwhile and in its former mode after. Nothing when `stop` said so. Throws
+// ErrorKind::corrupt_file when not one sample could be read.
+std::optional<Metrics> evaluate(const Network& network, const Task& task, BatchSource& source,
                                 const EvaluateOptions& options, EvaluationReview* review = nullptr,
                                 const std::function<bool()>& stop = {});
 

@@ -6,7 +6,7 @@ Json to_json(const Measured& measured) {
   Json line{{"kind", measured.kind}, {"step", measured.step}, {"epoch", measured.epoch}};
   if (measured.kind != "test") line["lr"] = measured.lr;
   for (const Metric& m : measured.metrics) line[m.name] = m.value;
-  line["images_per_second"] = measured.images_per_second;
+  line[measured.unit + "_per_second"] = measured.per_second;
   line["seconds"] = measured.seconds;
   return line;
 }

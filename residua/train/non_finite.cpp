@@ -4,7 +4,7 @@
 
 #include <map>
 
-#include "residua/data/loader.h"
+#include "residua/data/batch_source.h"
 #include "residua/nn/observe.h"
 #include "residua/train/precision.h"
 
@@ -25,7 +25,7 @@ std::string module_path(const torch::nn::Module& root, const torch::nn::Module* 
 }  // namespace
 
 std::string first_non_finite(const Network& network, const Batch& batch, Amp amp) {
-  if (!all_finite(batch.input)) return "the images";
+  if (!all_finite(batch.input)) return "the input";
   const torch::NoGradGuard no_grad;
   const torch::nn::Module* first = nullptr;
   {

@@ -3,12 +3,19 @@
 
 #include <string>
 
+#include "residua/core/error.h"
 #include "residua/train/options.h"
 #include "residua/train/task.h"
 
 namespace residua {
 
 struct Batch;
+
+// A training whose loss, gradient or weights are not finite any more.
+class Diverged final : public Error {
+ public:
+  explicit Diverged(const ErrorText& text) : Error(ErrorKind::invalid_argument, text) {}
+};
 
 // Runs the batch again and watches every layer: the path of the first whose output is not finite,
 // and whether one of its weights is at fault ("layer1.0.conv1, whose weight is not finite"). "the

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "residua/core/options.h"
 #include "residua/data/options.h"
@@ -26,6 +27,7 @@ struct LoopOptions {
   bool channels_last = true;
   int64_t accumulate = 1;
   double clip_grad_norm = 0;
+  double clip_agc = 0;
   double ema_decay = 0;
   int64_t eval_every = 1;
   int64_t save_every = 0;
@@ -34,7 +36,8 @@ struct LoopOptions {
 
   void fields(Fields& f) {
     const Range unit{.min = 0, .max = 1, .open_max = true};
-    f.add("epochs", epochs, "passes over the training images", {.min = 1});
+    f.add("epochs", epochs,
+          "passes over the training images; of text `data.steps_per_epoch` batches", {.min = 1});
     f.add("seed", seed, "of everything random: weights, order, augmentation, dropout", {.min = 0});
     f.add("device", device, "cpu, cuda or cuda:N");
     f.add("amp", amp, "mixed precision: bf16 on any device, fp16 on cuda only");
@@ -42,6 +45,9 @@ struct LoopOptions {
     f.add("accumulate", accumulate, "batches whose gradients are averaged for one step",
           {.min = 1});
     f.add("clip_grad_norm", clip_grad_norm, "largest norm of the gradient; 0: no limit",
+          {.min = 0});
+    f.add("clip_agc", clip_agc,
+          "largest gradient of a unit over its weights, the classifier's excepted; 0: no limit",
           {.min = 0});
     f.add("ema_decay", ema_decay,
           "of the running average of the weights that is evaluated; 0: none", unit);
@@ -54,16 +60,19 @@ struct LoopOptions {
   }
 };
 
-// A whole run of image classification: what is trained, on what, how. The defaults train resnet20
-// on the digits that come with the library, in well under a minute on two cores.
+// A whole run: what is trained, on what (images are classified, of text the next token is learned),
+// how. The defaults train resnet20 on the digits that come with the library, in well under a minute
+// on two cores.
 struct TrainOptions {
   Component model = "resnet20";
   Component data = "digits";
   Component optim = "sgd";
   Component schedule = "cosine";
+  Component memory = "none";
   AugmentOptions augment = {};
   int64_t batch_size = 32;
   double label_smoothing = 0;
+  std::vector<std::string> trainable = {};
   LoopOptions loop = {};
   int64_t workers = 2;
   int64_t threads = 0;
@@ -79,10 +88,16 @@ struct TrainOptions {
           "decay_norm_and_bias and rules (by parameter name)");
     f.add("schedule", schedule,
           "of the learning rate: a name of `residua list schedules`, and its options");
+    f.add("memory", memory,
+          "which activations are kept for the gradient, the others being computed again: a name of "
+          "`residua list memory`, and its options");
     f.add("augment", augment, "how training images are changed at random");
-    f.add("batch_size", batch_size, "images in a batch", {.min = 1, .max = 1 << 20});
+    f.add("batch_size", batch_size, "images or sequences in a batch", {.min = 1, .max = 1 << 20});
     f.add("label_smoothing", label_smoothing, "part of the target that is spread over all classes",
           {.min = 0, .max = 1, .open_max = true});
+    f.add("trainable", trainable,
+          "only parameters whose names match one of these shell patterns learn, e.g. "
+          "[\"blocks.*.attn.*\", \"head.*\"]; empty: all");
     loop.fields(f);
     f.add("workers", workers, "threads that prepare batches; 0: none but the training one",
           {.min = 0, .max = 256});

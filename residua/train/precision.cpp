@@ -2,7 +2,6 @@
 
 #include <ATen/autocast_mode.h>
 #include <torch/torch.h>
-#include <torch/version.h>
 
 #include "residua/core/error.h"
 
@@ -11,35 +10,6 @@ namespace residua {
 namespace {
 
 constexpr int64_t kGrowthInterval = 2000;
-
-#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
-bool autocast_enabled(bool cuda) {
-  return at::autocast::is_autocast_enabled(cuda ? at::kCUDA : at::kCPU);
-}
-at::ScalarType autocast_dtype(bool cuda) {
-  return at::autocast::get_autocast_dtype(cuda ? at::kCUDA : at::kCPU);
-}
-void set_autocast(bool cuda, bool enabled, at::ScalarType dtype) {
-  at::autocast::set_autocast_dtype(cuda ? at::kCUDA : at::kCPU, dtype);
-  at::autocast::set_autocast_enabled(cuda ? at::kCUDA : at::kCPU, enabled);
-}
-#else
-bool autocast_enabled(bool cuda) {
-  return cuda ? at::autocast::is_enabled() : at::autocast::is_cpu_enabled();
-}
-at::ScalarType autocast_dtype(bool cuda) {
-  return cuda ? at::autocast::get_autocast_gpu_dtype() : at::autocast::get_autocast_cpu_dtype();
-}
-void set_autocast(bool cuda, bool enabled, at::ScalarType dtype) {
-  if (cuda) {
-    at::autocast::set_autocast_gpu_dtype(dtype);
-    at::autocast::set_enabled(enabled);
-  } else {
-    at::autocast::set_autocast_cpu_dtype(dtype);
-    at::autocast::set_cpu_enabled(enabled);
-  }
-}
-#endif
 
 }  // namespace
 
@@ -50,20 +20,22 @@ void check_amp(Amp amp, const at::Device& device) {
         {.where = "amp", .rule = "fp16 needs a CUDA device", .hint = "on the CPU use amp=bf16"});
 }
 
-AutocastScope::AutocastScope(Amp amp, const at::Device& device)
-    : amp_(amp), cuda_(device.is_cuda()) {
+AutocastScope::AutocastScope(Amp amp, const at::Device& device) : amp_(amp) {
+  const bool cuda = device.is_cuda();
   if (amp_ == Amp::off) return;
-  was_enabled_ = autocast_enabled(cuda_);
-  was_dtype_ = autocast_dtype(cuda_);
+  before_ = AutocastState::present();
+  AutocastState now = before_;
+  (cuda ? now.cuda : now.cpu) = true;
+  (cuda ? now.cuda_type : now.cpu_type) = amp_ == Amp::bf16 ? at::kBFloat16 : at::kHalf;
   at::autocast::increment_nesting();
-  set_autocast(cuda_, true, amp_ == Amp::bf16 ? at::kBFloat16 : at::kHalf);
+  set_autocast(now);
 }
 
 AutocastScope::~AutocastScope() {
   if (amp_ == Amp::off) return;
   // Weights that were cast are kept until the outermost scope ends.
   if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
-  set_autocast(cuda_, was_enabled_, was_dtype_);
+  set_autocast(before_);
 }
 
 bool LossScaler::unscale(const std::vector<at::Tensor>& parameters) {

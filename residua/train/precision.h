@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "residua/core/json.h"
+#include "residua/nn/autocast_state.h"
 #include "residua/train/options.h"
 
 namespace residua {
@@ -26,9 +27,7 @@ class AutocastScope {
 
  private:
   Amp amp_;
-  bool cuda_;
-  bool was_enabled_ = false;
-  at::ScalarType was_dtype_ = at::kFloat;
+  AutocastState before_;
 };
 
 // Multiplies the loss so that small gradients do not vanish in fp16. The factor halves when a

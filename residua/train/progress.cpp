@@ -20,6 +20,11 @@ std::string metrics_text(const Metrics& metrics) {
   return text;
 }
 
+// "img" of images, "tok" of tokens.
+std::string short_unit(const std::string& unit) {
+  return unit == "images" ? "img" : unit.substr(0, 3);
+}
+
 std::string bar_text(double part, int64_t columns) {
   const auto filled = static_cast<int64_t>(part * static_cast<double>(columns));
   std::string bar(static_cast<size_t>(filled), '=');
@@ -65,9 +70,9 @@ void ProgressDisplay::started(const RunStarted& event) {
 
 void ProgressDisplay::step(const StepDone& event) {
   const double now = clock_();
-  const double rate = static_cast<double>(event.images) / std::max(now - last_step_, 1e-9);
+  const double rate = static_cast<double>(event.units) / std::max(now - last_step_, 1e-9);
   const bool first = event.step == run_.first_step + 1;
-  images_per_second_ = first ? rate : 0.9 * images_per_second_ + 0.1 * rate;
+  per_second_ = first ? rate : 0.9 * per_second_ + 0.1 * rate;
   last_step_ = now;
   if (now - shown_ < (options_.terminal ? options_.redraw_every : options_.plain_every)) return;
   shown_ = now;
@@ -81,9 +86,9 @@ void ProgressDisplay::step(const StepDone& event) {
 
 void ProgressDisplay::measured(const Measured& event) {
   if (event.kind == "epoch")
-    print(fmt::format("epoch {}/{}{}  lr {:.4g}  {:.0f} img/s  left {}", event.epoch, run_.epochs,
-                      metrics_text(event.metrics), event.lr, event.images_per_second,
-                      time_left(event.step)));
+    print(fmt::format("epoch {}/{}{}  lr {:.4g}  {:.0f} {}/s  left {}", event.epoch, run_.epochs,
+                      metrics_text(event.metrics), event.lr, event.per_second,
+                      short_unit(run_.unit), time_left(event.step)));
   if (event.kind == "test")
     print(fmt::format("  test after epoch {}{}", event.epoch, metrics_text(event.metrics)));
   last_step_ = clock_();
@@ -105,9 +110,9 @@ std::string ProgressDisplay::line(const StepDone& event) const {
       options_.terminal
           ? fmt::format(" [{}]", bar_text(part, std::clamp<int64_t>(options_.width - 80, 10, 40)))
           : "";
-  return fmt::format("epoch {}/{}{} {:3.0f}%{}  lr {:.4g}  {:.0f} img/s  left {}", event.epoch,
+  return fmt::format("epoch {}/{}{} {:3.0f}%{}  lr {:.4g}  {:.0f} {}/s  left {}", event.epoch,
                      run_.epochs, bar, 100 * part, metrics_text(event.epoch_means), event.lr,
-                     images_per_second_, time_left(event.step));
+                     per_second_, short_unit(run_.unit), time_left(event.step));
 }
 
 void ProgressDisplay::print(const std::string& text) {

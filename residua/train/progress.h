@@ -47,7 +47,7 @@ class ProgressDisplay final : public Recorder {
   Clock clock_;
   RunStarted run_;
   double start_ = 0, shown_ = 0, last_step_ = 0;  // times
-  double images_per_second_ = 0;                  // smoothed
+  double per_second_ = 0;                         // smoothed
   bool line_open_ = false;                        // a redrawn line stands on the terminal
 };
 

@@ -13,12 +13,13 @@ namespace residua {
 // Steps are optimiser steps; they and epochs count from 1 in events: "after step 1 of epoch 1".
 struct RunStarted {
   int64_t epochs = 0, total_steps = 0, steps_per_epoch = 0;
-  int64_t first_step = 0;  // steps taken before, by the run that is continued
+  int64_t first_step = 0;       // steps taken before, by the run that is continued
+  std::string unit = "images";  // what speed is counted in
 };
 
 struct StepDone {
   int64_t step = 0, epoch = 0;
-  int64_t images = 0;  // in this step
+  int64_t units = 0;  // in this step: images, or tokens
   double lr = 0;
   Metrics epoch_means;  // since the epoch began
 };
@@ -30,8 +31,9 @@ struct Measured {
   int64_t step = 0, epoch = 0;
   double lr = 0;
   Metrics metrics;
-  double images_per_second = 0;
-  double seconds = 0;  // of training so far, summed over the processes of the run
+  double per_second = 0;  // of units
+  double seconds = 0;     // of training so far, summed over the processes of the run
+  std::string unit = "images";
 };
 
 struct CheckpointSaved {

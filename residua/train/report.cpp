@@ -6,6 +6,7 @@
 #include "residua/core/error.h"
 #include "residua/core/options.h"
 #include "residua/io/atomic_file.h"
+#include "residua/train/page.h"
 #include "residua/train/report_data.h"
 #include "residua/train/report_template.h"
 
@@ -18,6 +19,7 @@ constexpr size_t kSeriesPoints = 4000;
 constexpr size_t kAllPoints = 60'000;
 constexpr size_t kMatrixCells = 100'000;
 constexpr size_t kPictureBytes = 700'000;  // per list of samples
+constexpr size_t kTextBytes = 100'000;
 
 void check_object(const Json& value, std::string_view name) {
   if (!value.is_null() && !value.is_object())
@@ -44,6 +46,13 @@ Json pairs_of(const Json& object, std::string_view name) {
   return pairs;
 }
 
+Json texts_data(const std::vector<ReportText>& texts) {
+  Json list = Json::array();
+  for (const ReportText& one : texts)
+    list.push_back({{"title", one.title}, {"text", one.text.substr(0, kTextBytes)}});
+  return list;
+}
+
 Json page_data(const Report& report) {
   if (!report.confusion.empty() && !report.classes.empty() &&
       report.confusion.size() != report.classes.size())
@@ -65,60 +74,14 @@ Json page_data(const Report& report) {
           {"series", std::move(series)},
           {"confusion", report_confusion_data(report.confusion, kMatrixCells)},
           {"samples", report_samples_data(report.samples, kPictureBytes)},
-          {"most_confused", report_samples_data(report.most_confused, kPictureBytes)}};
-}
-
-// JSON in pure ASCII without '<', so that nothing in it can end the script element or open a
-// comment; bytes that are not UTF-8 become U+FFFD.
-std::string script_json(const Json& value) {
-  const std::string text = value.dump(-1, ' ', true, Json::error_handler_t::replace);
-  std::string safe;
-  safe.reserve(text.size());
-  for (const char c : text) {
-    if (c == '<')
-      safe += "\\u003c";
-    else
-      safe += c;
-  }
-  return safe;
-}
-
-std::string html_text(std::string_view text) {
-  std::string safe;
-  for (const char c : text) {
-    switch (c) {
-      case '&': safe += "&amp;"; break;
-      case '<': safe += "&lt;"; break;
-      case '>': safe += "&gt;"; break;
-      default: safe += c;
-    }
-  }
-  return safe;
-}
-
-// Appends the page up to `mark` and returns what follows the mark.
-std::string_view copy_up_to(std::string& page, std::string_view rest, std::string_view mark) {
-  const size_t at = rest.find(mark);
-  if (at == std::string_view::npos)
-    throw Error(ErrorKind::internal,
-                {.where = "report template", .rule = "has no " + std::string(mark)});
-  page += rest.substr(0, at);
-  return rest.substr(at + mark.size());
+          {"most_confused", report_samples_data(report.most_confused, kPictureBytes)},
+          {"texts", texts_data(report.texts)}};
 }
 
 }  // namespace
 
 std::string render_report(const Report& report) {
-  std::string page;
-  std::string_view rest = report_template();
-  for (int i = 0; i < 2; ++i) {  // the window's title and the heading
-    rest = copy_up_to(page, rest, "{{title}}");
-    page += html_text(report.title);
-  }
-  rest = copy_up_to(page, rest, "{{data}}");
-  page += script_json(page_data(report));
-  page += rest;
-  return page;
+  return fill_page(report_template(), report.title, page_data(report));
 }
 
 void write_report(const std::string& path, const Report& report) {

@@ -37,6 +37,11 @@ struct ReportSample {
   std::vector<std::pair<int64_t, double>> top = {};  // class and probability in [0, 1], best first
 };
 
+// Something that the model wrote.
+struct ReportText {
+  std::string title, text;  // bytes that are not UTF-8 are shown as U+FFFD
+};
+
 struct Report {
   std::string title;
   std::string subtitle = {};
@@ -48,6 +53,7 @@ struct Report {
   std::vector<std::vector<int64_t>> confusion = {};  // [true][predicted] counts, square
   std::vector<ReportSample> samples = {};
   std::vector<ReportSample> most_confused = {};  // wrong answers, the surest first
+  std::vector<ReportText> texts = {};
 };
 
 // The complete page, under 5 MB: long series are thinned so that each interval keeps its least and

@@ -36,32 +36,13 @@ void add_line(std::vector<ReportSeries>& all, const Json& line) {
   const std::string split = kind == "epoch" ? "train" : kind;
   for (const auto& [key, value] : line.items()) {
     if (key == "kind" || key == "step" || key == "epoch" || key == "seconds") continue;
-    const bool of_step = key == "lr" || key == "images_per_second";
+    const bool of_step = key == "lr" || key.ends_with("_per_second");
     if (of_step != rate) continue;
     ReportSeries& s =
         of_step ? series_named(all, key, "step") : series_named(all, split + "/" + key, "epoch");
     s.x.push_back(line.at(of_step ? "step" : "epoch").get<double>());
     s.y.push_back(value.is_number() ? value.get<double>() : std::nan(""));
   }
-}
-
-std::vector<ReportSample> with_images(const Dataset& dataset,
-                                      const std::vector<Prediction>& predictions) {
-  std::vector<ReportSample> samples;
-  for (const Prediction& p : predictions) {
-    Image image = dataset.get(p.index).image;
-    if (image.channels != 1) image = to_rgb(image);
-    samples.push_back({std::move(image), p.label, p.predicted(), p.top});
-  }
-  return samples;
-}
-
-std::vector<std::vector<int64_t>> rows_of(const ConfusionMatrix& matrix) {
-  std::vector<std::vector<int64_t>> rows(static_cast<size_t>(matrix.classes()));
-  for (int64_t l = 0; l < matrix.classes(); ++l)
-    for (int64_t p = 0; p < matrix.classes(); ++p)
-      rows[static_cast<size_t>(l)].push_back(matrix.count(l, p));
-  return rows;
 }
 
 }  // namespace
@@ -100,12 +81,7 @@ Report RunReport::make() const {
   report.environment = parts_.environment;
   report.summary = summary_;
   report.series = read_series(parts_.folder.metrics());
-  report.classes = parts_.test->info().classes;
-  if (const auto& findings = parts_.review->findings()) {
-    report.confusion = rows_of(findings->confusion);
-    report.samples = with_images(*parts_.test, findings->samples);
-    report.most_confused = with_images(*parts_.test, findings->mistakes);
-  }
+  if (parts_.details) parts_.details(report);
   return report;
 }
 

@@ -1,14 +1,13 @@
 #pragma once
 // Keeps the report page of a run up to date.
 
-#include <memory>
+#include <functional>
 #include <string>
+#include <vector>
 
-#include "residua/data/dataset.h"
 #include "residua/train/recorder.h"
 #include "residua/train/report.h"
 #include "residua/train/run_folder.h"
-#include "residua/train/tasks/classification_review.h"
 
 namespace residua {
 
@@ -16,8 +15,8 @@ struct RunReportParts {
   RunFolder folder;
   std::string title;
   Json configuration, environment;
-  std::shared_ptr<const Dataset> test;  // whose images are shown
-  std::shared_ptr<const ClassificationReview> review;
+  // Adds what the last evaluation found.
+  std::function<void(Report&)> details = {};
 };
 
 // The curves of metrics.jsonl as series "train/loss", "test/top1", ..., over epochs. A last line

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "residua/data/transform.h"
 #include "residua/train/metrics/running_mean.h"
@@ -27,6 +28,9 @@ struct Network {
   // no gradient: numbers, appended to `metrics`, and a scalar to add to the loss (undefined: none).
   // May be empty.
   std::function<at::Tensor(const at::Tensor& sample_losses, Metrics& metrics)> extras = {};
+  // Other outputs of the last forward that are to learn the same, with the weights of their losses.
+  // May be empty; asked before `extras`.
+  std::function<std::vector<std::pair<at::Tensor, double>>()> exits = {};
 };
 
 // Of any module with `at::Tensor forward(at::Tensor)`.
@@ -42,6 +46,10 @@ struct StepResult {
   Metrics metrics;    // means over the batch, `loss` among them
 };
 
+// Adds the weighted losses of the network's exits to the loss, and their sum as `exit_loss` to the
+// metrics. For training.
+void add_exits(const Network& network, const std::function<at::Tensor(const at::Tensor&)>& loss_of,
+               StepResult& result);
 // Adds what the network says beside its output to the loss and the metrics; `sample_losses` [N].
 void add_extras(const Network& network, const at::Tensor& sample_losses, StepResult& result);
 
@@ -49,8 +57,11 @@ class Task {
  public:
   virtual ~Task() = default;
   virtual StepResult step(const Network& network, const Batch& batch, Phase phase) const = 0;
-  // The metric by which checkpoints are compared; larger is better.
+  // The metric by which checkpoints are compared.
   virtual std::string best_metric() const = 0;
+  virtual bool larger_is_better() const { return true; }
+  // Metrics that follow from the means of the others but are no means themselves.
+  virtual Metrics derived(const Metrics& means) const;
 };
 
 }  // namespace residua

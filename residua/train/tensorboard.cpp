@@ -115,7 +115,7 @@ void TensorBoardLog::record(const RunEvent& event) {
         now, measured->step, measured->kind + "/" + name, static_cast<float>(value)));
   };
   for (const Metric& m : measured->metrics) scalar(m.name, m.value);
-  scalar("images_per_second", measured->images_per_second);
+  scalar(measured->unit + "_per_second", measured->per_second);
   if (measured->kind == "train") scalar("lr", measured->lr);
   file_.append(frames);
 }

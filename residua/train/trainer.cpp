@@ -3,12 +3,14 @@
 #include <fmt/format.h>
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <iterator>
 
 #include "residua/core/error.h"
 #include "residua/core/log.h"
-#include "residua/data/loader.h"
+#include "residua/data/batch_source.h"
 #include "residua/optim/clip.h"
 #include "residua/train/device.h"
 #include "residua/train/non_finite.h"
@@ -38,6 +40,7 @@ Trainer::Trainer(TrainerParts parts, LoopOptions options)
       peak_lr_(parts_.optimizer->lr()),
       scaler_(options_.amp == Amp::fp16) {
   check_amp(options_.amp, device_);
+  agc_parameters_ = parameters_except(parts_.optimizer->groups(), parts_.unclipped);
   if (options_.ema_decay > 0)
     ema_ = std::make_unique<Ema>(*parts_.network.module, EmaOptions{.decay = options_.ema_decay});
   batches_per_epoch_ = parts_.train->batches_per_epoch();
@@ -47,7 +50,8 @@ Trainer::Trainer(TrainerParts parts, LoopOptions options)
 
 RunResult Trainer::run() {
   started_ = trainer_clock();
-  record(RunStarted{options_.epochs, total_steps_, steps_per_epoch_, state_.step});
+  record(RunStarted{options_.epochs, total_steps_, steps_per_epoch_, state_.step,
+                    parts_.train->unit()});
   while (state_.epoch < options_.epochs) {
     if (train_epoch() && finish_epoch()) continue;
     save(false);
@@ -61,35 +65,35 @@ RunResult Trainer::run() {
 bool Trainer::train_epoch() {
   parts_.network.module->train();
   recent_started_ = epoch_started_ = trainer_clock();
-  recent_images_ = epoch_images_ = 0;
+  recent_units_ = epoch_units_ = 0;
   parts_.train->start(state_.epoch, state_.batch);
   while (state_.batch < batches_per_epoch_) {
-    if (const int64_t images = take_step(); images > 0) report_step(images);
+    if (const int64_t samples = take_step(); samples > 0) report_step(samples);
     if (stopping()) return false;
     const bool due = options_.save_every > 0 && state_.step % options_.save_every == 0;
     if (due && state_.batch < batches_per_epoch_) save(false);
   }
   if (state_.epoch_means.empty())
-    throw Error(ErrorKind::corrupt_file, {.where = parts_.train->dataset().info().name,
-                                          .rule = "holds no image that can be read"});
+    throw Error(ErrorKind::corrupt_file, {.where = parts_.train->dataset_name(),
+                                          .rule = "holds no sample that can be read"});
   return true;
 }
 
 int64_t Trainer::take_step() {
   parts_.optimizer->set_lr(lr_of(state_.step));
   const int64_t in_step = std::min(options_.accumulate, batches_per_epoch_ - state_.batch);
-  int64_t images = 0;
+  int64_t samples = 0;
   for (int64_t i = 0; i < in_step && state_.batch < batches_per_epoch_; ++i)
-    images += take_batch(in_step);
-  if (images > 0) apply_gradients();
-  return images;
+    samples += take_batch(in_step);
+  if (samples > 0) apply_gradients();
+  return samples;
 }
 
 int64_t Trainer::take_batch(int64_t in_step) {
   std::optional<Batch> next = parts_.train->next();
   state_.batch = next ? next->number + 1 : batches_per_epoch_;
   if (!next) return 0;
-  const int64_t number = next->number, images = next->size();
+  const int64_t number = next->number, samples = next->size();
   seed_batch(options_.seed, state_.epoch, number);
   const Batch batch = to_device(std::move(*next), device_);
   StepResult result;
@@ -105,9 +109,9 @@ int64_t Trainer::take_batch(int64_t in_step) {
                    first_non_finite(parts_.network, batch, options_.amp));
   }
   scaler_.scale(result.loss / static_cast<double>(in_step)).backward();
-  state_.epoch_means.add(result.metrics, static_cast<double>(images));
-  state_.recent_means.add(result.metrics, static_cast<double>(images));
-  return images;
+  state_.epoch_means.add(result.metrics, static_cast<double>(samples));
+  state_.recent_means.add(result.metrics, static_cast<double>(samples));
+  return samples;
 }
 
 void Trainer::apply_gradients() {
@@ -117,6 +121,7 @@ void Trainer::apply_gradients() {
     if (!std::isfinite(norm))
       not_finite("the gradient", fmt::format("norm {}", norm), "the step was not taken");
   }
+  if (usable && options_.clip_agc > 0) clip_agc(agc_parameters_, options_.clip_agc);
   if (usable) {
     parts_.optimizer->step();
     if (ema_) ema_->update();
@@ -125,38 +130,45 @@ void Trainer::apply_gradients() {
   ++state_.step;
 }
 
-void Trainer::report_step(int64_t images) {
-  recent_images_ += images;
-  epoch_images_ += images;
-  const int64_t epoch = state_.epoch + 1;
-  const double lr = parts_.optimizer->lr();
-  record(StepDone{state_.step, epoch, images, lr, state_.epoch_means.means()});
+void Trainer::report_step(int64_t samples) {
+  const int64_t units = samples * parts_.train->units_per_sample();
+  recent_units_ += units;
+  epoch_units_ += units;
+  record(StepDone{state_.step, state_.epoch + 1, units, parts_.optimizer->lr(),
+                  state_.epoch_means.means()});
   if (state_.step % options_.log_every != 0) return;
   const double now = trainer_clock();
-  record(Measured{"train", state_.step, epoch, lr, state_.recent_means.means(),
-                  static_cast<double>(recent_images_) / (now - recent_started_), seconds()});
+  record(measured("train", state_.recent_means.means(),
+                  static_cast<double>(recent_units_) / (now - recent_started_)));
   state_.recent_means.clear();
   recent_started_ = now;
-  recent_images_ = 0;
+  recent_units_ = 0;
+}
+
+Measured Trainer::measured(const std::string& kind, Metrics means, double per_second) const {
+  std::ranges::move(parts_.task->derived(means), std::back_inserter(means));
+  return {kind,       state_.step, state_.epoch + 1,    parts_.optimizer->lr(), std::move(means),
+          per_second, seconds(),   parts_.train->unit()};
 }
 
 bool Trainer::finish_epoch() {
   const int64_t epoch = state_.epoch + 1;
   const bool last = epoch == options_.epochs;
-  const double rate = static_cast<double>(epoch_images_) / (trainer_clock() - epoch_started_);
+  const double rate = static_cast<double>(epoch_units_) / (trainer_clock() - epoch_started_);
   std::optional<Measured> test;
   if (parts_.test && (last || epoch % options_.eval_every == 0)) {
     test = evaluate_now();
     if (!test) return false;
   }
-  record(Measured{"epoch", state_.step, epoch, parts_.optimizer->lr(), state_.epoch_means.means(),
-                  rate, seconds()});
+  record(measured("epoch", state_.epoch_means.means(), rate));
   bool best = false;
   if (test) {
     record(*test);
     state_.test = test->metrics;
     const double value = metric_value(test->metrics, parts_.task->best_metric());
-    best = state_.best_step < 0 || value > state_.best_value;
+    const bool better =
+        parts_.task->larger_is_better() ? value > state_.best_value : value < state_.best_value;
+    best = state_.best_step < 0 || better;
     if (best) state_.best_step = state_.step;
     if (best) state_.best_value = value;
   }
@@ -175,11 +187,10 @@ std::optional<Measured> Trainer::evaluate_now() {
   const auto metrics = evaluate(parts_.network, *parts_.task, *parts_.test,
                                 {options_.device, options_.amp}, parts_.review.get(), parts_.stop);
   if (!metrics) return std::nullopt;
-  const auto images = static_cast<double>(parts_.test->dataset().size());
-  return Measured{"test",           state_.step,
-                  state_.epoch + 1, parts_.optimizer->lr(),
-                  *metrics,         images / (trainer_clock() - begin),
-                  seconds()};
+  const auto units = static_cast<double>(parts_.test->samples() * parts_.test->units_per_sample());
+  const double rate = units / (trainer_clock() - begin);
+  return Measured{"test",   state_.step, state_.epoch + 1, parts_.optimizer->lr(),
+                  *metrics, rate,        seconds(),        parts_.test->unit()};
 }
 
 void Trainer::save(bool best) {
@@ -266,12 +277,11 @@ double Trainer::seconds() const { return state_.seconds + trainer_clock() - star
 
 void Trainer::not_finite(const std::string& what, const std::string& value,
                          const std::string& place) const {
-  throw Error(ErrorKind::invalid_argument,
-              {.where = fmt::format("step {}", state_.step + 1),
-               .rule = what + " is not finite",
-               .received = fmt::format("{} at learning rate {:.6g}; {}", value,
-                                       parts_.optimizer->lr(), place),
-               .hint = "lower optim.lr, lengthen the warm-up or set clip_grad_norm"});
+  throw Diverged({.where = fmt::format("step {}", state_.step + 1),
+                  .rule = what + " is not finite",
+                  .received = fmt::format("{} at learning rate {:.6g}; {}", value,
+                                          parts_.optimizer->lr(), place),
+                  .hint = "lower optim.lr, lengthen the warm-up or set clip_grad_norm"});
 }
 
 }  // namespace residua

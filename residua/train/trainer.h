@@ -29,16 +29,17 @@
 
 namespace residua {
 
-class Loader;
+class BatchSource;
 
 struct TrainerParts {
   Network network;  // already on the device
   std::shared_ptr<const Task> task;
   std::shared_ptr<Optimizer> optimizer;
   std::shared_ptr<const Schedule> schedule;
-  std::shared_ptr<Loader> train;
-  std::shared_ptr<Loader> test = {};  // null: no evaluation
+  std::shared_ptr<BatchSource> train;
+  std::shared_ptr<BatchSource> test = {};  // null: no evaluation
 
+  std::vector<std::string> unclipped = {};  // shell patterns of the names that clip_agc leaves out
   std::shared_ptr<CheckpointStore> checkpoints = {};      // null: nothing is saved
   std::vector<std::shared_ptr<Recorder>> recorders = {};  // told in this order
   std::shared_ptr<EvaluationReview> review = {};
@@ -64,7 +65,7 @@ class Trainer {
   // run.
   bool resume();
 
-  // Trains to the end or until `stop`. Throws ErrorKind::invalid_argument for a loss, gradient or
+  // Trains to the end or until `stop`. Throws Diverged (train/non_finite.h) for a loss, gradient or
   // weight that is not finite, naming the step, the learning rate and the first layer whose output
   // was not; nothing is saved then. With a `stop` request the step is finished and saved first; an
   // evaluation that it interrupts is done again on continuing.
@@ -75,16 +76,17 @@ class Trainer {
  private:
   bool train_epoch();                   // false: stopped
   bool finish_epoch();                  // false: stopped
-  int64_t take_step();                  // images seen
-  int64_t take_batch(int64_t in_step);  // backward of one batch out of `in_step`; images seen
+  int64_t take_step();                  // samples seen
+  int64_t take_batch(int64_t in_step);  // backward of one batch out of `in_step`; samples seen
   void apply_gradients();
-  void report_step(int64_t images);
+  void report_step(int64_t samples);
   std::optional<Measured> evaluate_now();  // nothing: stopped
   void save(bool best);
   void restore(const Checkpoint& checkpoint);
   Json state_json() const;
   void record(const RunEvent& event);
   RunResult result(bool finished) const;
+  Measured measured(const std::string& kind, Metrics means, double per_second) const;
   double lr_of(int64_t step) const;
   double seconds() const;
   bool stopping() const { return parts_.stop && parts_.stop(); }
@@ -95,6 +97,7 @@ class Trainer {
   LoopOptions options_;
   at::Device device_;
   std::vector<at::Tensor> parameters_;
+  std::vector<at::Tensor> agc_parameters_;  // those that clip_agc is for
   double peak_lr_;
   std::unique_ptr<Ema> ema_;
   LossScaler scaler_;
@@ -103,7 +106,7 @@ class Trainer {
 
   // Of this process, for speeds.
   double started_ = 0, recent_started_ = 0, epoch_started_ = 0;
-  int64_t recent_images_ = 0, epoch_images_ = 0;
+  int64_t recent_units_ = 0, epoch_units_ = 0;
 };
 
 }  // namespace residua

@@ -88,6 +88,10 @@ TEST(Mnist, IsFoundByTheEnvironment) {
   EXPECT_EQ(datasets().create("mnist")->train->size(), 3);
   write_mnist(data / "mnist", 4);
   EXPECT_EQ(datasets().create("mnist")->train->size(), 4);
+  const auto two = datasets().create({"mnist", {{"limit", 2}}});
+  EXPECT_EQ(two->train->size(), 2);
+  EXPECT_EQ(two->train->label(1), datasets().create("mnist")->train->label(1));
+  EXPECT_EQ(two->test->size(), datasets().create("mnist")->test->size());
 }
 
 TEST(Mnist, ATruncatedFileNamesItselfAndTheSizes) {

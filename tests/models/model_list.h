@@ -15,10 +15,14 @@ struct TinyModel {
   int64_t size = 32;        // height and width of its images
   bool dead_start = false;  // begins with branches at zero, whose weights then have no gradient yet
 
+  int64_t length = 0;  // of its sequences; 0: it takes images
+
   std::string label() const;
   std::shared_ptr<Model> make(uint64_t seed = 1) const {
     return models().create(component, Random(seed));
   }
+  // Images of 3 channels, or sequences of ids; the same at each call.
+  at::Tensor inputs(int64_t batch = 2) const;
   // With one option changed.
   TinyModel with(const std::string& key, Json value) const;
 };

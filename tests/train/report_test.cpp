@@ -87,6 +87,8 @@ TEST(Report, HoldsWhatItWasGiven) {
     EXPECT_NEAR(data["series"][0]["y"][i].get<double>(), report.series[0].y[i], 1e-5);
   EXPECT_EQ(data["samples"]["total"], 12);
   EXPECT_EQ(data["samples"]["shown"].size(), 12u);
+  EXPECT_EQ(data["texts"][0]["title"], "Prompt");
+  EXPECT_EQ(data["texts"][0]["text"], "ROMEO:\n");
   EXPECT_EQ(data["most_confused"]["shown"][0]["label"], 8);
 }
 

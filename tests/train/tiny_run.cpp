@@ -117,6 +117,7 @@ std::string timeless_lines(const std::string& path) {
     Json line = Json::parse(text);
     line.erase("seconds");
     line.erase("images_per_second");
+    line.erase("tokens_per_second");
     all += line.dump() + "\n";
   }
   return all;

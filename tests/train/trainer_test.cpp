@@ -223,6 +223,24 @@ TEST(Trainer, ClippingLimitsTheStep) {
   EXPECT_NEAR(std::sqrt(moved), 1e-3, 2e-6);  // clip_grad_norm adds 1e-6 to the norm
 }
 
+TEST(Trainer, AdaptiveClippingLimitsTheStepOfEachUnit) {
+  TinyRunOptions options;
+  options.loop = {.epochs = 1, .clip_agc = 1e-3};
+  options.images = 8;  // one step
+  TinyRun run = make_tiny_run(options);
+  run.parts.unclipped = {"fc.*"};
+  run.parts.optimizer =
+      optimizers().create({"sgd", {{"lr", 1.0}, {"momentum", 0.0}, {"nesterov", false}}},
+                          parameter_groups(*run.net, {.weight_decay = 0}));
+  const at::Tensor conv = run.net->conv->weight.detach().clone();
+  const at::Tensor fc = run.net->fc->weight.detach().clone();
+  Trainer(run.parts, options.loop).run();
+  for (int64_t i = 0; i < conv.size(0); ++i)
+    EXPECT_NEAR(((run.net->conv->weight[i] - conv[i]).norm() / conv[i].norm()).item<double>(), 1e-3,
+                1e-6);
+  EXPECT_GT(((run.net->fc->weight - fc).norm() / fc.norm()).item<double>(), 1e-2);
+}
+
 std::string message_of(const std::function<void()>& action) {
   try {
     action();

@@ -1,12 +1,12 @@
-// node check_page.mjs [--shots FOLDER] PAGE.html...   opens each page in headless Chromium and fails on any console
+// node check_page.mjs [--shots FOLDER] PAGE.html[#PLACE]...   opens each page in headless Chromium and fails on any console
 //                                                     message, exception, request beyond the file, blank or cut-off view
 // node check_page.mjs --self-test PAGE.html           breaks the page in known ways and fails unless each is noticed
 // Exit status: 0 all well, 1 a finding, 2 wrong use, 77 no Chromium or no playwright-core here (skipped).
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+import { openBrowser } from "./browser.mjs";
 
 const views = [
   { name: "light", width: 1280, height: 900, colorScheme: "light" },
@@ -14,27 +14,6 @@ const views = [
   { name: "phone", width: 390, height: 844, colorScheme: "light", deviceScaleFactor: 2, isMobile: true, hasTouch: true },
   { name: "phone-dark", width: 390, height: 844, colorScheme: "dark", deviceScaleFactor: 2, isMobile: true, hasTouch: true },
 ];
-const flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-  "--disable-component-update", "--disable-sync"];
-
-function skip(reason) {
-  console.log(`skipped: ${reason}`);
-  process.exit(77);
-}
-
-function findChromium() {
-  const known = [process.env.RESIDUA_CHROMIUM, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
-  return known.find((path) => path && existsSync(path)) ?? skip("Chromium is not installed");
-}
-
-function loadPlaywright() {
-  try {
-    return createRequire(new URL("../../web/package.json", import.meta.url))("playwright-core");
-  } catch {
-    return skip("playwright-core is not installed (npm ci --prefix web)");
-  }
-}
-
 // Runs in the page: counts distinct colours and the mean brightness of a PNG.
 async function measurePicture(base64) {
   const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
@@ -90,20 +69,20 @@ async function checkView(browser, path, view, shots) {
   const context = await browser.newContext({ viewport: { width, height }, ...options });
   context.setDefaultTimeout(120_000);  // a loaded machine is slow, not wrong
   const page = await context.newPage();
-  const findings = [], url = pathToFileURL(resolve(path)).href;
+  const [file, place] = path.split("#"), findings = [], url = pathToFileURL(resolve(file)).href;
   page.on("console", (message) => findings.push(`console ${message.type()}: ${message.text()}`));
   page.on("pageerror", (error) => findings.push(`exception: ${error.message}`));
   page.on("requestfailed", (request) => findings.push(`failed request: ${request.url().slice(0, 120)}`));
   page.on("request", (request) => {
-    if (request.url() !== url && !request.url().startsWith("data:")) findings.push(`request beyond the file: ${request.url().slice(0, 120)}`);
+    if (request.url().split("#")[0] !== url && !request.url().startsWith("data:")) findings.push(`request beyond the file: ${request.url().slice(0, 120)}`);
   });
-  await page.goto(url, { waitUntil: "load" });
+  await page.goto(place ? `${url}#${place}` : url, { waitUntil: "load" });
   await page.waitForTimeout(300);
   for (const { name: canvas, drawn, coloured } of await page.evaluate(measureCanvases))
     if (drawn < 50 || coloured < 20) findings.push(`blank canvas '${canvas}': ${drawn} pixels drawn, ${coloured} coloured`);
   const wanted = await page.evaluate(() => JSON.parse(document.getElementById("data")?.textContent ?? "{}"));
   const canvases = await page.locator("canvas").count();
-  if ((wanted.series?.some((s) => s.x.length) || wanted.confusion?.size) && canvases === 0) findings.push("no canvas although there is data to draw");
+  if ((wanted.series?.some((s) => s.x.length) || wanted.confusion?.size || place) && canvases === 0) findings.push("no canvas although there is data to draw");
   const overflow = await page.evaluate((room) => document.documentElement.scrollWidth - room, width);
   if (overflow > 0) findings.push(`the page is ${overflow} px wider than the window`);
 
@@ -113,7 +92,7 @@ async function checkView(browser, path, view, shots) {
   await blank.close();
   if (colours < 16) findings.push(`the view is blank: ${colours} colours`);
   if ((view.colorScheme === "dark") !== brightness < 0.5) findings.push(`brightness ${brightness.toFixed(2)} in the ${view.colorScheme} scheme`);
-  if (shots) await page.screenshot({ fullPage: true, path: join(shots, `${basename(path, ".html")}-${name}.png`) });
+  if (shots) await page.screenshot({ fullPage: true, path: join(shots, `${basename(path).replaceAll(/\.html|#|\//g, "")}-${name}.png`) });
   if (view.colorScheme === "light") findings.push(...(await use(page)));
   await page.emulateMedia({ media: "print" });
   await page.waitForTimeout(50);
@@ -165,8 +144,7 @@ if (paths.length === 0) {
   process.exit(2);
 }
 if (shots) mkdirSync(shots, { recursive: true });
-const executablePath = findChromium();
-const browser = await loadPlaywright().chromium.launch({ executablePath, args: flags });
+const browser = await openBrowser();
 try {
   const findings = isSelfTest ? await selfTest(browser, paths[0]) : await check(browser, paths, shots);
   for (const finding of findings) console.log(finding);

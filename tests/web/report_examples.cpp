@@ -170,6 +170,7 @@ Report typical_report() {
   for (const auto& [label, said] : {std::pair{8, 1}, {9, 3}, {3, 8}, {1, 8}, {4, 7}, {5, 9}})
     report.most_confused.push_back(
         guess(digit(label, random), label, said, 10, random.uniform(0.5, 0.95)));
+  report.texts = {{"Prompt", "ROMEO:\n"}, {"The model", "But soft! what light\nthrough yonder\n"}};
   return report;
 }
 
@@ -188,6 +189,7 @@ Report hostile_report() {
   report.confusion = {{0, 2}, {0, 0}};
   report.samples.push_back(guess(digit(1, random), 0, 1, 2, 0.75));
   report.samples.push_back(guess(digit(0, random), -1, 7, 2, 0.5));
+  report.texts = {{attack, attack + std::string(400, 'w')}};
   return report;
 }
 

@@ -24,43 +24,56 @@ function isNoisy(series) {
   return series.y.length > 60 && travel > 6 * (high - low);
 }
 
-// lineChart({title, label, series: [{name, x, y, note}], smoothing: 0..1}) -> {node, setSmoothing, reset}
-// Charts of the same `label` (what x counts) share their cursor and zoom.
-function lineChart({ title, label, series, smoothing = 0, height = 240 }) {
+// lineChart({title, label, series: [{name, x, y, note, low, high, colour, dashed}], smoothing: 0..1, logX, logY, group})
+//   -> {node, setSmoothing, reset}
+// `low` and `high` are drawn as a band, `colour` is the number of a series' colour (default: its place).
+// Charts of the same `group` (default: label, what x counts) share their cursor and zoom.
+function lineChart({ title, label, series, smoothing = 0, height = 240, logX = false, logY = false, group = label }) {
   const plot = el("div", { class: "chart-plot", tabindex: "0", role: "group", "aria-label": `${title} by ${label}` });
   const keys = el("div", { class: "chart-keys" });
   const isLogable = series.every((s) => s.y.every((v) => v === null || v > 0)) && series.some((s) => s.y.length > 2);
-  const logButton = el("button", { type: "button", "aria-pressed": "false", onclick: () => setLog(!log) }, "Log");
+  const logButton = el("button", { type: "button", "aria-pressed": String(logY && isLogable), onclick: () => setLog(!log) }, "Log");
   const tool = (text, name, act) => el("button", { type: "button", "aria-label": `${name}: ${title}`, title: name, onclick: act }, text);
   const tools = el("div", { class: "chart-tools" }, isLogable ? logButton : null,
     tool("\u2212", "Zoom out", () => zoom(2)), tool("+", "Zoom in", () => zoom(0.5)), tool("Reset", "Show all", () => reset()));
   const node = el("div", { class: "card chart" }, el("div", { class: "chart-head" }, el("h3", {}, title), tools), plot, keys);
 
   const shown = series.map(() => true);
-  let log = false, u = null, data = null;
+  let log = logY && isLogable, u = null, data = null;
+  const tint = (i) => `--series-${(series[i].colour ?? i) % 6}`;
 
-  // Two columns a series: the values, and their moving mean where there is one.
+  // Columns of a series: its values, their moving mean where there is one, and the two edges of its band.
+  const first = [], owner = [null];
+  series.forEach((s, i) => {
+    first.push(owner.length);
+    for (let k = 0; k < (s.low ? 4 : 2); ++k) owner.push(i);
+  });
+  const columnsOf = (i) => owner.flatMap((o, column) => (o === i ? [column] : []));
+
   function columns() {
-    const joined = uPlot.join(series.map((s) => [s.x, s.y]));
-    return [joined[0], ...series.flatMap((s, i) => {
-      const raw = joined[i + 1];
-      return [raw, smoothing > 0 && isNoisy(s) ? smoothed(raw, smoothing) : raw.map((v) => (v === null ? null : undefined))];
+    const joined = uPlot.join(series.map((s) => (s.low ? [s.x, s.y, s.low, s.high] : [s.x, s.y])));
+    let next = 1;
+    return [joined[0], ...series.flatMap((s) => {
+      const raw = joined[next++];
+      const mean = smoothing > 0 && isNoisy(s) ? smoothed(raw, smoothing) : raw.map((v) => (v === null ? null : undefined));
+      return s.low ? [raw, mean, joined[next++], joined[next++]] : [raw, mean];
     })];
   }
 
-  const plainColumn = (i) => 2 * i + 1;
-  const valueColumn = (i) => (smoothing > 0 && isNoisy(series[i]) ? 2 * i + 2 : 2 * i + 1);
+  const valueColumn = (i) => (smoothing > 0 && isNoisy(series[i]) ? first[i] + 1 : first[i]);
 
   function lines() {
     return series.flatMap((s, i) => {
-      const stroke = (alpha) => () => colour(`--series-${i % 6}`) + alpha;
+      const stroke = (alpha) => () => colour(tint(i)) + alpha;
       const points = { show: s.x.length < 40, size: 5, stroke: stroke(""), fill: () => colour("--card") };
       const isFaint = smoothing > 0 && isNoisy(s);
-      const dash = i >= 6 ? [6, 4] : undefined;
-      return [
+      const dash = s.dashed || (s.colour ?? i) >= 6 ? [6, 4] : undefined;
+      const edge = { label: `${s.name}, band`, width: 0, points: { show: false }, show: shown[i] };
+      const lines = [
         { label: s.name, stroke: stroke(isFaint ? "40" : ""), width: isFaint ? 1 : 1.75, pxAlign: 0, points, dash, show: shown[i] },
         { label: `${s.name}, smoothed`, stroke: stroke(""), width: 2, pxAlign: 0, points: { show: false }, dash, show: shown[i] },
       ];
+      return s.low ? [...lines, { ...edge }, { ...edge }] : lines;
     });
   }
 
@@ -71,9 +84,10 @@ function lineChart({ title, label, series, smoothing = 0, height = 240 }) {
     data = columns();
     u = new uPlot({
       width: Math.floor(plot.clientWidth), height, legend: { show: false },
-      scales: { x: { time: false }, y: { distr: log ? 3 : 1 } },
+      scales: { x: { time: false, distr: logX ? 3 : 1 }, y: { distr: log ? 3 : 1 } },
+      bands: series.flatMap((s, i) => (s.low ? [{ series: [first[i] + 3, first[i] + 2], fill: () => colour(tint(i)) + "2b" }] : [])),
       axes: [{ ...axis(24), space: 60 }, { ...axis(54), space: 36 }],
-      cursor: { y: false, sync: { key: label }, drag: { x: true, y: false, dist: 4 }, points: { size: 7, fill: (_, i) => colour(`--series-${((i - 1) >> 1) % 6}`) } },
+      cursor: { y: false, sync: { key: group }, drag: { x: true, y: false, dist: 4 }, points: { size: 7, fill: (_, column) => colour(tint(owner[column])) } },
       series: [{}, ...lines()], hooks: { setCursor: [writeKeys] },
     }, data, plot);
     writeKeys();
@@ -92,11 +106,11 @@ function lineChart({ title, label, series, smoothing = 0, height = 240 }) {
     keys.lastChild.textContent = at === null ? "last values" : `${label} ${numberText(data[0][at])}`;
   }
 
-  keys.append(...series.map((s, i) => el("button", { type: "button", "aria-pressed": "true", title: "Show or hide", style: `--key: var(--series-${i % 6})`,
+  keys.append(...series.map((s, i) => el("button", { type: "button", "aria-pressed": "true", title: "Show or hide", style: `--key: var(${tint(i)})`,
     onclick: (event) => {
       shown[i] = !shown[i];
       event.currentTarget.setAttribute("aria-pressed", String(shown[i]));
-      for (const column of [plainColumn(i), plainColumn(i) + 1]) u.setSeries(column, { show: shown[i] });
+      for (const column of columnsOf(i)) u.setSeries(column, { show: shown[i] });
     } }, el("i"), s.name, el("b"), s.note ? el("span", {}, s.note) : null)), el("span", { class: "at", "aria-live": "polite" }));
 
   function setLog(on) {
@@ -105,7 +119,7 @@ function lineChart({ title, label, series, smoothing = 0, height = 240 }) {
     build();
   }
 
-  const charts = (lineChart.byLabel ??= new Map()).get(label) ?? lineChart.byLabel.set(label, []).get(label);
+  const charts = (lineChart.byGroup ??= new Map()).get(group) ?? lineChart.byGroup.set(group, []).get(group);
   const range = () => [data[0][0], data[0][data[0].length - 1]];
   function show(min, max) {
     for (const chart of charts) chart.setRange(min, max);

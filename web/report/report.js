@@ -130,6 +130,13 @@ function samples(id, title, note, { total, shown }) {
   section(id, title, note + left, el("div", { class: "samples" }, shown.map(sampleCard)));
 }
 
+function texts() {
+  if (data.texts.length === 0) return;
+  section("texts", "Texts", "What the model wrote after the last evaluation.",
+    el("div", { class: "texts" }, data.texts.map(({ title, text }) => el("figure", { class: "card" },
+      el("figcaption", {}, title), el("pre", { tabindex: "0", "aria-label": title }, text)))));
+}
+
 function configuration() {
   if (!data.configuration) return;
   const text = el("pre", { tabindex: "0", "aria-label": "Configuration" }, data.configuration);
@@ -162,5 +169,6 @@ curves();
 confusions();
 samples("samples", "Sample predictions", "What the model answered, with its most probable classes.", data.samples);
 samples("most-confused", "Most confused", "Wrong answers that the model was most sure of.", data.most_confused);
+texts();
 configuration();
 environment();

@@ -26,6 +26,7 @@ void ResNetOptions::fields(Fields& f) {
   f.add(
       "order", order,
       "post: normalisation and ReLU after convolutions and addition, pre: before the convolutions");
+  f.add("norm", norm, "batch normalisation");
   f.add("connection", connection,
         "how the residual stream is read and merged: a name of `residua list connections`, and its "
         "options");
@@ -33,50 +34,45 @@ void ResNetOptions::fields(Fields& f) {
   f.add("init", init, "distribution of the first weights");
 }
 
-ResNet::ResNet(const ResNetOptions& options, const Random& random) : options_(options) {
-  const ResNetOptions& o = options_;
+namespace {
+
+StageOptions resnet_stages(const ResNetOptions& o) {
   if (o.layers.empty() || o.layers.size() > 8)
     throw Error(ErrorKind::invalid_argument,
                 {.where = "model.layers",
                  .rule = "names the blocks of 1 to 8 stages",
                  .received = fmt::format("{} stages", o.layers.size())});
-  info_ = {.num_classes = o.num_classes, .in_channels = o.in_channels, .classifier = "fc"};
-  conv1_ = register_module(
-      "conv1", conv2d(o.in_channels, o.width, 7, {.stride = 2, .padding = 3, .init = o.init},
-                      random.split("conv1")));
-  if (o.order == BlockOrder::post)
-    bn1_ = register_module("bn1", std::make_shared<BatchNorm2d>(o.width));
+  return {.block = o.block,
+          .counts = o.layers,
+          .width = o.width,
+          .first = {.in = o.width,
+                    .groups = o.groups,
+                    .width_per_group = o.width_per_group,
+                    .stride_in_1x1 = o.stride_in_1x1,
+                    .shortcut = o.shortcut,
+                    .order = o.order,
+                    .zero_init_residual = o.zero_init_residual,
+                    .init = o.init},
+          .norm = o.norm,
+          .connection = o.connection};
+}
+
+}  // namespace
+
+ResNet::ResNet(const ResNetOptions& options, const Random& random)
+    : StagedResNet(resnet_stages(options), random), options_(options) {
+  info_.num_classes = options.num_classes;
+  info_.in_channels = options.in_channels;
+  add_stem({.kernel = 7, .stride = 2}, random);
   maxpool_ = register_module("maxpool", std::make_shared<MaxPool2d>(3, 2, 1));
-  const int64_t channels = add_stages(o.block, o.layers, o.width,
-                                      {.in = o.width,
-                                       .groups = o.groups,
-                                       .width_per_group = o.width_per_group,
-                                       .stride_in_1x1 = o.stride_in_1x1,
-                                       .shortcut = o.shortcut,
-                                       .order = o.order,
-                                       .zero_init_residual = o.zero_init_residual,
-                                       .init = o.init},
-                                      o.connection, random);
+  add_stages(random);
   for (FeatureLevel& level : info_.levels) level.reduction *= 4;
-  if (o.order == BlockOrder::pre)
-    last_bn_ = register_module("bn", std::make_shared<BatchNorm2d>(channels));
-  avgpool_ = register_module("avgpool", std::make_shared<GlobalAveragePool>());
-  fc_ =
-      register_module("fc", linear(channels, o.num_classes, {.init = o.init}, random.split("fc")));
+  add_head("fc", random);
 }
 
-at::Tensor ResNet::stem(const at::Tensor& x) {
-  check_input(x);
-  const at::Tensor y = conv1_->forward(x);
-  return maxpool_->forward(bn1_ ? batch_norm_act(*bn1_, y, Act::relu) : y);
-}
+at::Tensor ResNet::stem(const at::Tensor& x) { return maxpool_->forward(run_stem(x)); }
 
-at::Tensor ResNet::head(const at::Tensor& x) {
-  const at::Tensor y = last_bn_ ? batch_norm_act(*last_bn_, x, Act::relu) : x;
-  return fc_->forward(avgpool_->forward(y));
-}
-
-at::Tensor ResNet::forward(at::Tensor x) { return head(run_stages(stem(x))); }
+at::Tensor ResNet::forward(at::Tensor x) { return run_head(run_stages(stem(x))); }
 
 std::vector<at::Tensor> ResNet::features(at::Tensor x) {
   std::vector<at::Tensor> levels;
@@ -85,8 +81,8 @@ std::vector<at::Tensor> ResNet::features(at::Tensor x) {
 }
 
 void ResNet::reset_classifier(int64_t num_classes, Random random) {
-  fc_ = replace_module("fc", fresh_classifier(*fc_, num_classes, random));
-  info_.num_classes = options_.num_classes = num_classes;
+  replace_classifier(num_classes, random);
+  options_.num_classes = num_classes;
 }
 
 // --- the table of models

@@ -9,8 +9,6 @@
 //   arXiv:1605.07146: wide_resnet50_2
 
 #include "residua/models/vision/staged_resnet.h"
-#include "residua/nn/linear.h"
-#include "residua/nn/pool.h"
 
 namespace residua {
 
@@ -25,6 +23,7 @@ struct ResNetOptions {
   bool stride_in_1x1 = false;
   Shortcut shortcut = Shortcut::b;
   BlockOrder order = BlockOrder::post;
+  bool norm = true;
   Component connection = "identity";
   bool zero_init_residual = false;
   WeightInit init = WeightInit::he_fan_out;
@@ -44,15 +43,9 @@ class ResNet final : public StagedResNet {
 
  private:
   at::Tensor stem(const at::Tensor& x);
-  at::Tensor head(const at::Tensor& x);
 
   ResNetOptions options_;
-  std::shared_ptr<Conv2d> conv1_;
-  std::shared_ptr<BatchNorm2d> bn1_;
   std::shared_ptr<MaxPool2d> maxpool_;
-  std::shared_ptr<BatchNorm2d> last_bn_;  // of pre-activation networks
-  std::shared_ptr<GlobalAveragePool> avgpool_;
-  std::shared_ptr<Linear> fc_;
 };
 
 void add_resnets(Registry<Model, Random>& models);

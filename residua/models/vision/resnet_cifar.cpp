@@ -17,6 +17,7 @@ void ResNetCifarOptions::fields(Fields& f) {
   f.add(
       "order", order,
       "post: normalisation and ReLU after convolutions and addition, pre: before the convolutions");
+  f.add("norm", norm, "batch normalisation");
   f.add("connection", connection,
         "how the residual stream is read and merged: a name of `residua list connections`, and its "
         "options");
@@ -24,55 +25,45 @@ void ResNetCifarOptions::fields(Fields& f) {
   f.add("init", init, "distribution of the first weights");
 }
 
-ResNetCifar::ResNetCifar(const ResNetCifarOptions& options, const Random& random)
-    : options_(options) {
-  const ResNetCifarOptions& o = options_;
-  info_ = {.num_classes = o.num_classes,
-           .in_channels = o.in_channels,
-           .input_height = 32,
-           .input_width = 32,
-           .classifier = "linear"};
-  conv1_ = register_module("conv1", conv2d(o.in_channels, o.width, 3,
-                                           {.padding = 1, .init = o.init}, random.split("conv1")));
-  if (o.order == BlockOrder::post)
-    bn1_ = register_module("bn1", std::make_shared<BatchNorm2d>(o.width));
-  const int64_t channels = add_stages(BlockKind::basic, {o.n, o.n, o.n}, o.width,
-                                      {.in = o.width,
-                                       .shortcut = o.shortcut,
-                                       .shortcut_name = "shortcut",
-                                       .order = o.order,
-                                       .zero_init_residual = o.zero_init_residual,
-                                       .init = o.init},
-                                      o.connection, random);
-  if (o.order == BlockOrder::pre)
-    last_bn_ = register_module("bn", std::make_shared<BatchNorm2d>(channels));
-  avgpool_ = register_module("avgpool", std::make_shared<GlobalAveragePool>());
-  linear_ = register_module(
-      "linear", linear(channels, o.num_classes, {.init = o.init}, random.split("linear")));
+namespace {
+
+StageOptions cifar_stages(const ResNetCifarOptions& o) {
+  return {.counts = {o.n, o.n, o.n},
+          .width = o.width,
+          .first = {.in = o.width,
+                    .shortcut = o.shortcut,
+                    .shortcut_name = "shortcut",
+                    .order = o.order,
+                    .zero_init_residual = o.zero_init_residual,
+                    .init = o.init},
+          .norm = o.norm,
+          .connection = o.connection};
 }
 
-at::Tensor ResNetCifar::stem(const at::Tensor& x) {
-  check_input(x);
-  const at::Tensor y = conv1_->forward(x);
-  return bn1_ ? batch_norm_act(*bn1_, y, Act::relu) : y;
+}  // namespace
+
+ResNetCifar::ResNetCifar(const ResNetCifarOptions& options, const Random& random,
+                         const std::string& classifier)
+    : StagedResNet(cifar_stages(options), random), options_(options) {
+  info_.num_classes = options.num_classes;
+  info_.in_channels = options.in_channels;
+  info_.input_height = info_.input_width = 32;
+  add_stem({.kernel = 3, .stride = 1}, random);
+  add_stages(random);
+  add_head(classifier, random);
 }
 
-at::Tensor ResNetCifar::head(const at::Tensor& x) {
-  const at::Tensor y = last_bn_ ? batch_norm_act(*last_bn_, x, Act::relu) : x;
-  return linear_->forward(avgpool_->forward(y));
-}
-
-at::Tensor ResNetCifar::forward(at::Tensor x) { return head(run_stages(stem(x))); }
+at::Tensor ResNetCifar::forward(at::Tensor x) { return run_head(run_stages(run_stem(x))); }
 
 std::vector<at::Tensor> ResNetCifar::features(at::Tensor x) {
   std::vector<at::Tensor> levels;
-  run_stages(stem(x), &levels);
+  run_stages(run_stem(x), &levels);
   return levels;
 }
 
 void ResNetCifar::reset_classifier(int64_t num_classes, Random random) {
-  linear_ = replace_module("linear", fresh_classifier(*linear_, num_classes, random));
-  info_.num_classes = options_.num_classes = num_classes;
+  replace_classifier(num_classes, random);
+  options_.num_classes = num_classes;
 }
 
 // --- the table of models

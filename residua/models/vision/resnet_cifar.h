@@ -9,8 +9,6 @@
 // init=he_fan_in.
 
 #include "residua/models/vision/staged_resnet.h"
-#include "residua/nn/linear.h"
-#include "residua/nn/pool.h"
 
 namespace residua {
 
@@ -21,6 +19,7 @@ struct ResNetCifarOptions {
   int64_t in_channels = 3;
   Shortcut shortcut = Shortcut::a;
   BlockOrder order = BlockOrder::post;
+  bool norm = true;
   Component connection = "identity";
   bool zero_init_residual = false;
   WeightInit init = WeightInit::he_fan_out;
@@ -30,7 +29,8 @@ struct ResNetCifarOptions {
 
 class ResNetCifar final : public StagedResNet {
  public:
-  ResNetCifar(const ResNetCifarOptions& options, const Random& random);
+  ResNetCifar(const ResNetCifarOptions& options, const Random& random,
+              const std::string& classifier = "linear");
 
   at::Tensor forward(at::Tensor x) override;
   std::vector<at::Tensor> features(at::Tensor x) override;
@@ -39,15 +39,7 @@ class ResNetCifar final : public StagedResNet {
   const ResNetCifarOptions& options() const { return options_; }
 
  private:
-  at::Tensor stem(const at::Tensor& x);
-  at::Tensor head(const at::Tensor& x);
-
   ResNetCifarOptions options_;
-  std::shared_ptr<Conv2d> conv1_;
-  std::shared_ptr<BatchNorm2d> bn1_;
-  std::shared_ptr<BatchNorm2d> last_bn_;  // of pre-activation networks
-  std::shared_ptr<GlobalAveragePool> avgpool_;
-  std::shared_ptr<Linear> linear_;
 };
 
 void add_cifar_resnets(Registry<Model, Random>& models);

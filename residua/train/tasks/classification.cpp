@@ -4,7 +4,7 @@
 #include <torch/torch.h>
 
 #include "residua/core/error.h"
-#include "residua/data/loader.h"
+#include "residua/data/batch_source.h"
 
 namespace residua {
 
@@ -61,14 +61,19 @@ StepResult ClassificationTask::step(const Network& network, const Batch& batch, 
   const at::Tensor logits = network.forward(batch.input);
   check_logits(logits, batch);
   StepResult result;
-  const at::Tensor losses = sample_cross_entropy(
-      logits, batch.target, phase == Phase::train ? options_.label_smoothing : 0);
+  const double smoothing = phase == Phase::train ? options_.label_smoothing : 0;
+  const at::Tensor losses = sample_cross_entropy(logits, batch.target, smoothing);
   result.loss = losses.mean();
   result.output = logits.detach().to(at::kFloat);
   result.metrics = {{"loss", result.loss.item<double>()},
                     {"top1", top_k_accuracy(result.output, batch.label, 1)}};
   if (logits.size(1) > 5)
     result.metrics.push_back({"top5", top_k_accuracy(result.output, batch.label, 5)});
+  if (phase == Phase::train)
+    add_exits(
+        network,
+        [&](const at::Tensor& exit) { return soft_cross_entropy(exit, batch.target, smoothing); },
+        result);
   add_extras(network, losses, result);
   return result;
 }

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "residua/data/loader.h"
+#include "residua/data/batch_source.h"
 
 namespace residua {
 
