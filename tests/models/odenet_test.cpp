@@ -51,9 +51,11 @@ TEST(OdeNet, AdjointGradientEqualsBackpropagationThroughFineSteps) {
     }
     return std::sqrt(squares / all);
   };
-  const double coarse = difference(20), fine = difference(200);
-  EXPECT_LT(fine, 1e-3);
-  EXPECT_LT(fine, coarse / 4);
+  const double coarse = difference(20), fine = difference(400);
+  // 4e-3: of the fixed steps at the field's kinks. Against 1600 of them, 400 measured 1.5e-3, 20
+  // 0.2, and the adjoint 9e-4 at every tolerance from 1e-8 on.
+  EXPECT_LT(fine, 4e-3);
+  EXPECT_LT(fine, coarse / 20);
 }
 
 TEST(OdeNet, AdjointMemoryDoesNotGrowWithEvaluations) {
