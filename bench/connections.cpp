@@ -63,11 +63,10 @@ void resnet20_identity(benchmark::State& state) {
   steps(state, model, [&](const at::Tensor& x) { return model.forward(x); });
 }
 
-// ResNet-56 of width 8, whose blocks live with probabilities that fall to range(1) / 100.
+// ResNet-56 whose blocks live with probabilities that fall to range(1) / 100.
 void resnet56_stochastic(benchmark::State& state) {
   ResNetCifar model =
       made({.n = 9,
-            .width = 8,
             .connection = {"stochastic-depth",
                            {{"survival", static_cast<double>(state.range(1)) / 100}}}});
   steps(state, model, [&](const at::Tensor& x) { return model.forward(x); });
