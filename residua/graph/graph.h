@@ -26,6 +26,9 @@ namespace residua {
 using ValueId = int64_t;
 inline constexpr ValueId kNoValue = -1;
 
+// No axis and no setting of sizes is larger, so that products of two fit 64 bits.
+inline constexpr int64_t kMaxAxis = INT32_MAX;
+
 struct TensorType {
   DType dtype = DType::f32;
   Shape shape = {};
@@ -95,10 +98,21 @@ struct Graph {
 std::vector<TensorType> infer(const Operation& operation,
                               std::span<const std::optional<TensorType>> inputs);
 
+// The same of a node; errors name it.
+std::vector<TensorType> infer(const Graph& graph, const Node& node);
+
+// How errors name a node: `conv 'layer1.0.conv1'`, by its name or else that of its first output.
+std::string label(const Graph& graph, const Node& node);
+
 // Checks everything that a graph must be: ids in range, each value written once and before it is
 // read, names unique, types equal to `infer`, constants of the right length, rules that name
-// integers. Throws ErrorKind::invalid_argument or shape, naming the node.
+// integers and agree with them. Values that nothing writes and nothing reads may remain. Throws
+// ErrorKind::invalid_argument or shape, naming the node.
 void verify(const Graph& graph);
+
+// The number that a rule gives now. Throws ErrorKind::not_found for an unknown symbol, limit beyond
+// 64 bits.
+int64_t evaluate(const Graph& graph, const SymbolRule& rule);
 
 // The same network for other sizes; symbols that are not named keep theirs. Throws
 // ErrorKind::not_found for an unknown symbol, limit for a size out of its range, shape where an
@@ -119,7 +133,9 @@ class GraphBuilder {
   ValueId add(Operation operation, std::vector<ValueId> inputs, std::string name = {});
   std::vector<ValueId> add_all(Operation operation, std::vector<ValueId> inputs,
                                std::string name = {});
-  void output(std::string name, ValueId value);  // renames the value
+  // Renames the value; what has a name of its own already (an input, a constant, another output) is
+  // copied.
+  void output(std::string name, ValueId value);
   Graph& graph() { return graph_; }
   Graph finish();  // verified
 

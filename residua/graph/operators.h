@@ -3,7 +3,11 @@
 // inputs; a comment names them in order, those in brackets may be missing (kNoValue, or left out at
 // the end). Sizes follow the PyTorch convention: images [N, C, H, W], tokens [N, T, C].
 //
-// An operator is one struct here, one case of infer (shapes.cpp), of interpret (interpreter*.cpp)
+// Element types: what is computed together has one floating type (biases, statistics and weights of
+// norms may also be f32); comparisons give boolean, places i64. An axis below 0 counts from the
+// end.
+//
+// An operator is one struct here, one case of infer (shapes*.cpp), of interpret (interpreter*.cpp)
 // and, where it counts, of cost (cost.cpp).
 
 #include <array>
@@ -17,8 +21,9 @@
 
 namespace residua {
 
-// Functions of one number. `alpha` and `beta` mean what they mean in PyTorch: the slope of
-// leaky_relu, alpha of elu, beta of softplus, bounds of clamp.
+// Functions of one number, as PyTorch defines them. `alpha` is the slope of leaky_relu, alpha of
+// elu and the lower bound of clamp; `beta` is beta of softplus (positive) and the upper bound of
+// clamp.
 enum class UnaryKind {
   none,
   relu,
@@ -205,6 +210,8 @@ struct GroupNorm {
   void fields(Fields& f);
 };
 
+// x [N, C, ...]; max never sees padding. `ceil`: a last window may hang over the end as long as it
+// begins before the padding after it; places beyond the padding never count.
 struct Pool {
   static constexpr std::string_view name = "pool";
   PoolKind kind = PoolKind::max;
@@ -225,6 +232,7 @@ struct AdaptivePool {
   void fields(Fields& f);
 };
 
+// l2: the root of the sum of squares.
 struct Reduce {
   static constexpr std::string_view name = "reduce";
   ReduceKind kind = ReduceKind::sum;
@@ -320,6 +328,7 @@ struct Pad {
 };
 
 // x, indices: along the axis x's places are replaced by the indices' shape (an embedding: axis 0).
+// A negative index counts from the end.
 struct Gather {
   static constexpr std::string_view name = "gather";
   int64_t axis = 0;
@@ -363,7 +372,8 @@ struct CumulativeSum {
   void fields(Fields& f);
 };
 
-// Spatial axes to `sizes`.
+// Spatial axes to `sizes`, place i read at (i + 0.5) n / m - 0.5 (align_corners: i (n - 1) / (m -
+// 1)). nearest: floor(i n / m); cubic: Keys' kernel with a = -0.75.
 struct Resize {
   static constexpr std::string_view name = "resize";
   std::vector<int64_t> sizes = {};
@@ -379,8 +389,8 @@ struct PixelShuffle {
   void fields(Fields& f);
 };
 
-// x, scale, [zero point]; scale of one element, or of the axis. Integers round(x / scale) + zero,
-// ties to even, saturated.
+// x, scale, [zero point]; scale of one element, or one for each place of the axis. Integers
+// round(x / scale) + zero, ties to even, saturated.
 struct Quantize {
   static constexpr std::string_view name = "quantize";
   DType dtype = DType::u8;
@@ -388,6 +398,7 @@ struct Quantize {
   void fields(Fields& f);
 };
 
+// x, scale, [zero point]: (x - zero) scale, of the scale's type.
 struct Dequantize {
   static constexpr std::string_view name = "dequantize";
   int64_t axis = 1;
@@ -395,9 +406,9 @@ struct Dequantize {
 };
 
 // A whole inverted-residual block, its wide middle never written to memory: x [N, C, H, W], then
-// weight and bias of three convolutions. `conv_first`: grouped kxk, expand 1x1 + activation,
-// project 1x1; otherwise expand 1x1 + activation, grouped kxk + activation, project 1x1. `residual`
-// adds x.
+// weight and bias of three convolutions (none missing). `conv_first`: grouped kxk, expand 1x1 +
+// activation, project 1x1; otherwise expand 1x1 + activation, grouped kxk + activation, project
+// 1x1. `residual` adds x.
 struct FusedBlock {
   static constexpr std::string_view name = "fused_block";
   bool conv_first = false;
@@ -414,11 +425,14 @@ using Operation =
                  op::LayerNorm, op::GroupNorm, op::Pool, op::AdaptivePool, op::Reduce, op::Unary,
                  op::Binary, op::Where, op::Softmax, op::ArgMax, op::TopK, op::Reshape,
                  op::Transpose, op::Expand, op::Concat, op::Slice, op::Pad, op::Gather, op::Cast,
-                 op::Arange, op::Fill, op::Triangle, op::CumulativeSum, op::Resize, op::PixelShuffle,
-                 op::Quantize, op::Dequantize, op::FusedBlock>;
+                 op::Arange, op::Fill, op::Triangle, op::CumulativeSum, op::Resize,
+                 op::PixelShuffle, op::Quantize, op::Dequantize, op::FusedBlock>;
 
 std::string_view name_of(const Operation& operation);
 Fields describe(Operation& operation);
+
+// The integer setting `field`, or `field[index]` of a list; null when there is none.
+int64_t* find_integer(Operation& operation, std::string_view field, int64_t index);
 
 // By name, with default settings. Throws ErrorKind::not_found with the nearest names.
 Operation make_operation(std::string_view name);
