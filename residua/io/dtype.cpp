@@ -42,6 +42,12 @@ const DTypeRow& dtype_row(DType dtype) {
 
 int64_t element_size(DType dtype) { return dtype_row(dtype).size; }
 
+bool is_floating(DType dtype) {
+  return dtype == DType::f16 || dtype == DType::bf16 || dtype == DType::f32 || dtype == DType::f64;
+}
+
+bool is_integer(DType dtype) { return dtype >= DType::u8 && dtype <= DType::u64; }
+
 std::string_view to_string(DType dtype) { return dtype_row(dtype).name; }
 
 std::optional<DType> dtype_from_string(std::string_view name) {

@@ -19,6 +19,8 @@ inline constexpr size_t kMaxNameBytes = 1024;
 inline constexpr uint64_t kMaxHeaderBytes = 100'000'000;
 
 int64_t element_size(DType dtype);        // bytes
+bool is_floating(DType dtype);            // f16, bf16, f32, f64
+bool is_integer(DType dtype);             // neither floating, complex nor boolean
 std::string_view to_string(DType dtype);  // safetensors' names: "F32", "BOOL", ...; also "C128"
 std::optional<DType> dtype_from_string(std::string_view name);  // the inverse
 
