@@ -189,7 +189,7 @@ TEST(Interpreter, FunctionsOfOneNumber) {
   const Case cases[] = {{{UnaryKind::relu}, -2, 0},
                         {{UnaryKind::leaky_relu, 0.1}, -2, -0.2},
                         {{UnaryKind::elu, 2}, -1, 2 * (1 / e - 1)},
-                        // PyTorch 1.13: selu(-1), gelu(1) and mish(1) in double
+                        // selu(-1), gelu(1) and mish(1) by their definitions, in double
                         {{UnaryKind::selu}, -1, -1.1113307378125625},
                         {{UnaryKind::gelu}, 1, 0.8413447460685429},
                         {{UnaryKind::gelu_tanh}, 1, 0.8411919906082768},
