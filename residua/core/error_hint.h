@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "residua/core/error.h"
+
 namespace residua {
 
 std::string format_nearest(std::vector<std::pair<size_t, std::string>> scored);
