@@ -37,7 +37,7 @@ class LossScaler {
  public:
   explicit LossScaler(bool enabled) : enabled_(enabled) {}
 
-  at::Tensor scale(const at::Tensor& loss) const { return enabled_ ? loss * scale_ : loss; }
+  at::Tensor scale(const at::Tensor& loss) const { return enabled_ ? loss.mul(scale_) : loss; }
   // Divides the gradients by the factor and adapts it. False: some gradient is not finite, do not
   // step.
   bool unscale(const std::vector<at::Tensor>& parameters);

@@ -1,6 +1,7 @@
 #pragma once
 // Which class was taken for which.
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
