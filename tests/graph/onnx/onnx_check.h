@@ -1,0 +1,11 @@
+#pragma once
+// libonnx's own judgement of a file, behind a file of its own because its headers are large.
+
+#include <string>
+
+namespace residua::testing {
+
+// Empty when the full checker, with strict shape inference, accepts the file; else what it says.
+std::string onnx_objection(const std::string& path);
+
+}  // namespace residua::testing

@@ -1,0 +1,148 @@
+// What is written is accepted by libonnx, read back it computes the same, and so does ONNX Runtime.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <set>
+
+#include "residua/graph/interpreter.h"
+#include "residua/graph/onnx/onnx.h"
+#include "tests/graph/onnx/onnx_check.h"
+#include "tests/graph/onnx/sample_graphs.h"
+#include "tests/io/fixtures.h"
+#include "tests/peers/onnx_runtime.h"
+
+namespace residua::testing {
+namespace {
+
+std::vector<SampleGraph> all_samples() {
+  std::vector<SampleGraph> samples = operator_samples();
+  for (SampleGraph& sample : network_samples()) samples.push_back(std::move(sample));
+  return samples;
+}
+
+const SampleGraph& sample(const std::string& name) {
+  static const std::vector<SampleGraph> samples = all_samples();
+  for (const SampleGraph& s : samples)
+    if (s.name == name) return s;
+  throw std::runtime_error("no sample " + name);
+}
+
+std::vector<std::string> sample_names() {
+  std::vector<std::string> names;
+  for (const SampleGraph& s : all_samples()) names.push_back(s.name);
+  return names;
+}
+
+// Numbers that are rounded by definition may fall on either side of a tie.
+void expect_equal(const std::vector<Numbers>& actual, const std::vector<Numbers>& expected,
+                  double relative, double absolute) {
+  ASSERT_EQ(actual.size(), expected.size());
+  for (size_t i = 0; i < actual.size(); ++i) {
+    EXPECT_EQ(actual[i].type.dtype, expected[i].type.dtype) << "output " << i;
+    ASSERT_EQ(actual[i].type.shape, expected[i].type.shape) << "output " << i;
+    for (size_t j = 0; j < actual[i].data.size(); ++j) {
+      const double wanted = expected[i].data[j], found = actual[i].data[j];
+      if (wanted == found || (std::isnan(wanted) && std::isnan(found))) continue;
+      ASSERT_NEAR(found, wanted, absolute + relative * std::abs(wanted))
+          << "output " << i << ", element " << j;
+    }
+  }
+}
+
+std::vector<Numbers> run_peer(const std::string& path, const std::vector<Numbers>& inputs) {
+  std::vector<peers::PeerTensor> tensors;
+  for (const Numbers& input : inputs) {
+    const ConstantData data = write_numbers(input);
+    tensors.push_back({input.type.dtype, input.type.shape, {data.bytes.begin(), data.bytes.end()}});
+  }
+  std::vector<Numbers> results;
+  for (const peers::PeerTensor& tensor : peers::OnnxRuntime(path).run(tensors))
+    results.push_back(read_numbers({tensor.dtype, tensor.shape}, {nullptr, tensor.bytes}));
+  return results;
+}
+
+class OnnxSample : public ::testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override { write_onnx(graph(), path()); }
+  const Graph& graph() const { return sample(GetParam()).graph; }
+  std::string path() const { return folder_.file("model.onnx"); }
+
+ private:
+  TemporaryFolder folder_;
+};
+
+TEST_P(OnnxSample, IsAcceptedByTheFullChecker) { EXPECT_EQ(onnx_objection(path()), ""); }
+
+// 1e-5: constants such as eps are rounded to f32 in the file.
+TEST_P(OnnxSample, ComputesTheSameWhenReadBack) {
+  std::map<std::string, int64_t> sizes;
+  for (const auto& [name, symbol] : graph().symbols) sizes[name] = symbol.size;
+  const OnnxModel read = read_onnx(path(), {.sizes = sizes});
+  EXPECT_TRUE(read.fixed.empty()) << read.fixed.begin()->first << read.fixed.begin()->second;
+  const std::vector<Numbers> inputs = random_inputs(graph(), 7);
+  expect_equal(interpret(read.graph, inputs), interpret(graph(), inputs), 1e-5, 1e-5);
+}
+
+TEST_P(OnnxSample, ComputesTheSameInOnnxRuntime) {
+  if (!peers::OnnxRuntime::library()) GTEST_SKIP() << "ONNX Runtime is not installed";
+  const std::vector<Numbers> inputs = random_inputs(graph(), 8);
+  expect_equal(run_peer(path(), inputs), interpret(graph(), inputs), 1e-3, 1e-4);
+}
+
+INSTANTIATE_TEST_SUITE_P(Onnx, OnnxSample, ::testing::ValuesIn(sample_names()),
+                         [](const auto& info) {
+                           std::string name = info.param;
+                           std::replace_if(name.begin(), name.end(), [](char c) { return !std::isalnum(c); }, '_');
+                           return name;
+                         });
+
+TEST(OnnxSamples, CoverEveryOperator) {
+  std::set<size_t> seen;
+  for (const SampleGraph& s : all_samples())
+    for (const Node& node : s.graph.nodes) seen.insert(node.operation.index());
+  EXPECT_EQ(seen.size(), std::variant_size_v<Operation>);
+}
+
+// Every symbol at other sizes, in the graph that was read and in ONNX Runtime.
+class OnnxSizes : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(OnnxSizes, FollowSymbols) {
+  TemporaryFolder folder;
+  const std::string path = folder.file("model.onnx");
+  const Graph& graph = sample(GetParam()).graph;
+  write_onnx(graph, path);
+  const OnnxModel read = read_onnx(path, {.sizes = {}, .default_size = 64});
+  for (const auto& [name, symbol] : graph.symbols) {
+    ASSERT_TRUE(read.graph.symbols.contains(name)) << name;
+    const int64_t size = name == "batch" ? 3 : name == "tokens" ? 9 : 96;
+    std::map<std::string, int64_t> sizes;
+    for (const auto& [other, now] : graph.symbols) sizes[other] = now.size;
+    sizes[name] = size;
+    const Graph wanted = with_sizes(graph, sizes), found = with_sizes(read.graph, sizes);
+    const std::vector<Numbers> inputs = random_inputs(wanted, 9);
+    const std::vector<Numbers> expected = interpret(wanted, inputs);
+    expect_equal(interpret(found, inputs), expected, 1e-5, 1e-5);
+    if (peers::OnnxRuntime::library()) expect_equal(run_peer(path, inputs), expected, 1e-3, 1e-4);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Onnx, OnnxSizes,
+                         ::testing::Values("residual_network", "vision_transformer",
+                                           "language_model"));
+
+TEST(OnnxExternalData, LiesBesideTheModelAndIsReadBack) {
+  TemporaryFolder folder;
+  const std::string path = folder.file("model.onnx");
+  const Graph& graph = sample("vision_transformer").graph;
+  write_onnx(graph, path, {.external_above = 100});
+  EXPECT_TRUE(std::filesystem::exists(path + ".data"));
+  EXPECT_EQ(onnx_objection(path), "");
+  const std::vector<Numbers> inputs = random_inputs(graph, 5);
+  const std::vector<Numbers> expected = interpret(graph, inputs);
+  const OnnxModel read = read_onnx(path, {.sizes = {{"batch", 2}}});
+  expect_equal(interpret(read.graph, inputs), expected, 1e-5, 1e-5);
+  if (peers::OnnxRuntime::library()) expect_equal(run_peer(path, inputs), expected, 1e-3, 1e-4);
+}
+
+}  // namespace
+}  // namespace residua::testing
