@@ -14,10 +14,9 @@ namespace {
 
 // What a foreign file breaks is the file's fault, whatever rule it was.
 [[noreturn]] void rethrow_of_file(const Error& error, const std::string& path) {
-  const ErrorKind kind =
-      error.kind() == ErrorKind::limit || error.kind() == ErrorKind::unsupported
-          ? error.kind()
-          : ErrorKind::corrupt_file;
+  const ErrorKind kind = error.kind() == ErrorKind::limit || error.kind() == ErrorKind::unsupported
+                             ? error.kind()
+                             : ErrorKind::corrupt_file;
   ErrorText text = error.text();
   if (!text.where.starts_with(path)) text.where = fmt::format("{}: {}", path, text.where);
   throw Error(kind, text);

@@ -1,7 +1,8 @@
 #pragma once
-// A graph as one safetensors file: its constants are the tensors, under their values' names, so that
-// any tool that reads weights reads these; the rest is JSON in the metadata entry "residua.graph".
-// One file cannot lose its other half, and the constants stay in the mapping until they are used.
+// A graph as one safetensors file: its constants are the tensors, under their values' names, so
+// that any tool that reads weights reads these; the rest is JSON in the metadata entry
+// "residua.graph". One file cannot lose its other half, and the constants stay in the mapping until
+// they are used.
 //
 //   {"version": 1,
 //    "values": [{"name": "x", "dtype": "F32", "shape": [1, 3]}, {..., "constant": true}, ...],

@@ -11,7 +11,8 @@ namespace residua {
 
 namespace {
 
-[[noreturn]] void refuse_json(const std::string& where, std::string rule, std::string received = {}) {
+[[noreturn]] void refuse_json(const std::string& where, std::string rule,
+                              std::string received = {}) {
   throw Error(ErrorKind::corrupt_file,
               {.where = where, .rule = std::move(rule), .received = std::move(received)});
 }
@@ -198,9 +199,8 @@ Json graph_to_json(const Graph& graph) {
             {"inputs", graph.inputs},
             {"outputs", graph.outputs}};
   for (const Value& value : graph.values) {
-    Json one{{"name", value.name},
-             {"dtype", to_string(value.type.dtype)},
-             {"shape", value.type.shape}};
+    Json one{
+        {"name", value.name}, {"dtype", to_string(value.type.dtype)}, {"shape", value.type.shape}};
     if (value.constant) one["constant"] = true;
     json["values"].push_back(std::move(one));
   }
@@ -233,7 +233,8 @@ GraphJson graph_from_json(const Json& json) {
     if (constant) result.constants.push_back(static_cast<ValueId>(graph.values.size()) - 1);
   }
   root.at("nodes");
-  for (const Json& node : root.list("nodes")) graph.nodes.push_back(read_node(node, graph.nodes.size()));
+  for (const Json& node : root.list("nodes"))
+    graph.nodes.push_back(read_node(node, graph.nodes.size()));
   graph.inputs = root.integers("inputs");
   graph.outputs = root.integers("outputs");
   read_symbols(root, graph);
