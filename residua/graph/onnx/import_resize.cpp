@@ -38,7 +38,9 @@ void read_resize_sizes(OnnxNode& n, ValueId x, ResizeForm& form) {
       scales[axis] = static_cast<double>(sizes[axis]) / from;
     } else {
       scales[axis] = given.data[i];
-      sizes[axis] = whole_number(std::floor(from * given.data[i]));
+      // The product is one of single precision by definition: 5 times 1.4 is 7.
+      const float product = static_cast<float>(from) * static_cast<float>(given.data[i]);
+      sizes[axis] = whole_number(std::floor(static_cast<double>(product)));
     }
     if (!(scales[axis] > 0) || sizes[axis] < 1 || sizes[axis] > kMaxAxis)
       n.refuse("resizes to a size out of range");

@@ -1,9 +1,11 @@
 #include "tests/graph/onnx/onnx_check.h"
 
 #include <onnx/checker.h>
+#include <onnx/defs/parser.h>
 #include <onnx/shape_inference/implementation.h>
 
 #include <fstream>
+#include <stdexcept>
 
 namespace residua::testing {
 
@@ -19,6 +21,15 @@ std::string onnx_objection(const std::string& path) {
     return error.what();
   }
   return {};
+}
+
+std::string onnx_from_text(const std::string& graph, int opset) {
+  onnx::ModelProto model;
+  const std::string text = "<ir_version: 8, opset_import: [\"\" : " + std::to_string(opset) +
+                           "]> model " + graph;
+  const auto status = onnx::OnnxParser::Parse(model, text.c_str());
+  if (!status.IsOK()) throw std::runtime_error(status.ErrorMessage());
+  return model.SerializeAsString();
 }
 
 }  // namespace residua::testing
