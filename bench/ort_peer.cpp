@@ -37,10 +37,14 @@ Settings read_settings(int argc, char** argv) {
       if (i + 1 >= argc) throw std::runtime_error(option + " needs a value");
       return std::string(argv[++i]);
     };
-    if (option == "--threads") s.runtime.threads = std::stoi(value());
-    else if (option == "--runs") s.runs = std::stoi(value());
-    else if (option == "--warmup") s.warmup = std::stoi(value());
-    else if (option == "--no-optimise") s.runtime.optimise = false;
+    if (option == "--threads")
+      s.runtime.threads = std::stoi(value());
+    else if (option == "--runs")
+      s.runs = std::stoi(value());
+    else if (option == "--warmup")
+      s.warmup = std::stoi(value());
+    else if (option == "--no-optimise")
+      s.runtime.optimise = false;
     else if (option == "--size") {
       const std::string text = value();
       const size_t at = text.find('=');
@@ -102,8 +106,7 @@ int measure(const Settings& settings) {
     result["runs_ms"] = times;
     std::sort(times.begin(), times.end());
     const size_t half = times.size() / 2;
-    result["median_ms"] =
-        times.size() % 2 == 1 ? times[half] : (times[half - 1] + times[half]) / 2;
+    result["median_ms"] = times.size() % 2 == 1 ? times[half] : (times[half - 1] + times[half]) / 2;
     result["min_ms"] = times.front();
   }
   rusage usage{};

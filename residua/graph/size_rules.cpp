@@ -161,8 +161,7 @@ class RuleFinder {
       return;
     }
     auto* reshape = std::get_if<op::Reshape>(&node.operation);
-    if (reshape != nullptr &&
-        std::count(reshape->sizes.begin(), reshape->sizes.end(), -1) == 0) {
+    if (reshape != nullptr && std::count(reshape->sizes.begin(), reshape->sizes.end(), -1) == 0) {
       reshape->sizes[static_cast<size_t>(place.index)] = -1;
       rest_.insert({at, place.index});
       return;
@@ -181,9 +180,8 @@ class RuleFinder {
     }
     for (const auto& [node, index] : rest_)
       std::get<op::Reshape>(graph.nodes[node].operation).sizes[static_cast<size_t>(index)] = -1;
-    std::erase_if(graph.axes, [&](const AxisRule& axis) {
-      return result_.fixed.contains(axis.rule.symbol);
-    });
+    std::erase_if(graph.axes,
+                  [&](const AxisRule& axis) { return result_.fixed.contains(axis.rule.symbol); });
     for (const auto& [name, why] : result_.fixed) graph.symbols.erase(name);
     return graph;
   }

@@ -64,7 +64,8 @@ const InterfaceBase& base() {
     if (!path) throw std::runtime_error("ONNX Runtime is not installed");
     void* library = ::dlopen(path->c_str(), RTLD_NOW | RTLD_LOCAL);
     if (library == nullptr) throw std::runtime_error(::dlerror());
-    const auto get = reinterpret_cast<const InterfaceBase* (*)()>(::dlsym(library, "OrtGetApiBase"));
+    const auto get =
+        reinterpret_cast<const InterfaceBase* (*)()>(::dlsym(library, "OrtGetApiBase"));
     if (get == nullptr) throw std::runtime_error(*path + " is not ONNX Runtime");
     return get();
   }();
@@ -92,11 +93,10 @@ void check(Entry entry, Arguments... arguments) {
   throw std::runtime_error(message);
 }
 
-constexpr std::pair<DType, int> kTypes[] = {{DType::f32, 1},  {DType::u8, 2},  {DType::i8, 3},
-                                            {DType::u16, 4},  {DType::i16, 5}, {DType::i32, 6},
-                                            {DType::i64, 7},  {DType::boolean, 9},
-                                            {DType::f16, 10}, {DType::f64, 11}, {DType::u32, 12},
-                                            {DType::u64, 13}, {DType::bf16, 16}};
+constexpr std::pair<DType, int> kTypes[] = {
+    {DType::f32, 1},  {DType::u8, 2},   {DType::i8, 3},      {DType::u16, 4},  {DType::i16, 5},
+    {DType::i32, 6},  {DType::i64, 7},  {DType::boolean, 9}, {DType::f16, 10}, {DType::f64, 11},
+    {DType::u32, 12}, {DType::u64, 13}, {DType::bf16, 16}};
 
 int type_number(DType dtype) {
   for (const auto& [ours, number] : kTypes)
@@ -134,11 +134,10 @@ struct OnnxRuntime::Handles {
 
 std::optional<std::string> OnnxRuntime::library() {
   const char* given = std::getenv("RESIDUA_ONNXRUNTIME");
-  const std::string path =
-      given != nullptr ? given
-                       : RESIDUA_SOURCE_DIR
-                             "/tests/peers/node_modules/onnxruntime-node/bin/napi-v6/linux/x64/"
-                             "libonnxruntime.so.1";
+  const std::string path = given != nullptr ? given
+                                            : RESIDUA_SOURCE_DIR
+                               "/tests/peers/node_modules/onnxruntime-node/bin/napi-v6/linux/x64/"
+                               "libonnxruntime.so.1";
   return std::filesystem::exists(path) ? std::optional(path) : std::nullopt;
 }
 

@@ -51,8 +51,8 @@ void OnnxExport::find_open_axes() {
         }
         if (!varies) continue;
         const auto rule = points.size() > 2 ? rule_through(name, points) : std::nullopt;
-        const auto [place, first] = open_.try_emplace(
-            {static_cast<ValueId>(id), axis}, rule ? dimension_text(*rule) : std::string());
+        const auto [place, first] = open_.try_emplace({static_cast<ValueId>(id), axis},
+                                                      rule ? dimension_text(*rule) : std::string());
         if (!first) place->second.clear();
       }
     }
@@ -72,8 +72,8 @@ std::string OnnxExport::fresh(const std::string& base) {
 std::string OnnxExport::constant(const Numbers& numbers) {
   const ConstantData data = write_numbers(numbers);
   const std::string bytes(reinterpret_cast<const char*>(data.bytes.data()), data.bytes.size());
-  const std::string key = fmt::format("{}{}:", to_string(numbers.type.dtype),
-                                      to_string(numbers.type.shape)) + bytes;
+  const std::string key =
+      fmt::format("{}{}:", to_string(numbers.type.dtype), to_string(numbers.type.shape)) + bytes;
   const auto [found, is_new] = constants_.try_emplace(key);
   if (!is_new) return found->second;
   pb::TensorProto& form = *this->form().add_initializer();
@@ -110,7 +110,8 @@ std::string OnnxExport::symbol(const std::string& symbol) {
     return constant({{DType::i64, {1}}, {static_cast<double>(n)}});
   };
   pb::NodeProto* last = node("Shape", {graph_.value(axis->value).name});
-  for (const auto& [name, at] : {std::pair("start", axis->axis), std::pair("end", axis->axis + 1)}) {
+  for (const auto& [name, at] :
+       {std::pair("start", axis->axis), std::pair("end", axis->axis + 1)}) {
     pb::AttributeProto& attribute = *last->add_attribute();
     attribute.set_name(name);
     attribute.set_type(pb::AttributeProto::INT);
@@ -132,8 +133,10 @@ pb::ValueInfoProto OnnxExport::value_info(ValueId id) const {
   for (size_t axis = 0; axis < value.type.shape.size(); ++axis) {
     auto& dimension = *type.mutable_shape()->add_dim();
     const auto open = open_.find({id, axis});
-    if (open == open_.end()) dimension.set_dim_value(value.type.shape[axis]);
-    else if (!open->second.empty()) dimension.set_dim_param(open->second);
+    if (open == open_.end())
+      dimension.set_dim_value(value.type.shape[axis]);
+    else if (!open->second.empty())
+      dimension.set_dim_param(open->second);
   }
   return info;
 }
@@ -193,8 +196,8 @@ void set_external(pb::TensorProto& form, const std::string& key, const std::stri
 
 // Appends the data of a tensor to the file beside the model.
 void write_external(pb::TensorProto& form, AtomicFile& data, std::span<const std::byte> bytes) {
-  const uint64_t gap = (kExternalAlignment - data.bytes_written() % kExternalAlignment) %
-                       kExternalAlignment;
+  const uint64_t gap =
+      (kExternalAlignment - data.bytes_written() % kExternalAlignment) % kExternalAlignment;
   data.write(std::string(gap, '\0'));
   form.set_data_location(pb::TensorProto::EXTERNAL);
   const size_t slash = data.path().rfind('/');
@@ -234,8 +237,10 @@ void write_onnx(const Graph& graph, const std::string& path, const OnnxWriteOpti
     form.set_data_type(onnx_of_dtype(value.type.dtype));
     for (const int64_t size : value.type.shape) form.add_dims(size);
     const auto& bytes = value.constant->bytes;
-    if (data) write_external(form, *data, bytes);
-    else form.set_raw_data(bytes.data(), bytes.size());
+    if (data)
+      write_external(form, *data, bytes);
+    else
+      form.set_raw_data(bytes.data(), bytes.size());
   }
   AtomicFile file(path);
   {

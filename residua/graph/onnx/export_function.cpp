@@ -15,8 +15,7 @@ std::string gelu_of(OnnxLowering& e, const std::string& x, bool by_tanh, DType d
   std::string inner;
   if (by_tanh) {
     const std::string cube = e.emit("Mul", {e.emit("Mul", {x, x}), x});
-    const std::string sum =
-        e.emit("Add", {x, e.emit("Mul", {cube, e.scalar(0.044715, dtype)})});
+    const std::string sum = e.emit("Add", {x, e.emit("Mul", {cube, e.scalar(0.044715, dtype)})});
     inner = e.emit("Tanh", {e.emit("Mul", {sum, e.scalar(kRootTwoOverPi, dtype)})});
   } else {
     inner = e.emit("Erf", {e.emit("Div", {x, e.scalar(std::numbers::sqrt2, dtype)})});
@@ -184,8 +183,7 @@ std::string variance_of(OnnxLowering& e, const op::Reduce& o, DType dtype) {
     sizes = e.emit("Gather", {sizes, e.list(axes)});
   }
   const std::string count = e.emit("ReduceProd", {sizes}, {{"keepdims", int64_t{0}}});
-  const std::string degrees =
-      e.emit("Sub", {e.cast(count, dtype), e.scalar(1, dtype)});
+  const std::string degrees = e.emit("Sub", {e.cast(count, dtype), e.scalar(1, dtype)});
   return e.emit("Div", {reduce_of(e, "ReduceSum", square, o.axes, o.keep), degrees});
 }
 

@@ -223,10 +223,14 @@ void lower(const op::Pool& o, OnnxLowering& e) {
     }
     for (size_t i = 0; i < axes; ++i) padding[axes + i] += hanging[i];
   }
-  OnnxAttributes attributes{{"kernel_shape", o.kernel}, {"strides", o.stride}, {"pads", padding},
+  OnnxAttributes attributes{{"kernel_shape", o.kernel},
+                            {"strides", o.stride},
+                            {"pads", padding},
                             {"ceil_mode", int64_t{ceil}}};
-  if (max) attributes.push_back({"dilations", o.dilation});
-  else attributes.push_back({"count_include_pad", int64_t{count}});
+  if (max)
+    attributes.push_back({"dilations", o.dilation});
+  else
+    attributes.push_back({"count_include_pad", int64_t{count}});
   e.give(e.emit(max ? "MaxPool" : "AveragePool", {x}, attributes));
 }
 

@@ -9,8 +9,7 @@ namespace residua {
 void lower(const op::Reshape& o, OnnxLowering& e) {
   std::vector<int64_t> sizes = o.sizes;
   const bool zero = std::count(sizes.begin(), sizes.end(), 0) > 0;
-  e.give(e.emit("Reshape", {e.in(0), e.settings("sizes", sizes)},
-                {{"allowzero", int64_t{zero}}}));
+  e.give(e.emit("Reshape", {e.in(0), e.settings("sizes", sizes)}, {{"allowzero", int64_t{zero}}}));
 }
 
 void lower(const op::Transpose& o, OnnxLowering& e) {
@@ -78,9 +77,9 @@ void lower(const op::Resize& o, OnnxLowering& e) {
                   {"coordinate_transformation_mode", "asymmetric"},
                   {"nearest_mode", "floor"}};
   } else {
-    attributes = {{"mode", o.mode == ResizeMode::linear ? "linear" : "cubic"},
-                  {"coordinate_transformation_mode",
-                   o.align_corners ? "align_corners" : "half_pixel"}};
+    attributes = {
+        {"mode", o.mode == ResizeMode::linear ? "linear" : "cubic"},
+        {"coordinate_transformation_mode", o.align_corners ? "align_corners" : "half_pixel"}};
   }
   e.give(e.emit("Resize", {e.in(0), "", "", sizes}, attributes));
 }

@@ -78,8 +78,7 @@ OnnxNames OnnxLowering::emit_all(const std::string& op, OnnxNames inputs, size_t
   return names;
 }
 
-std::string OnnxLowering::emit(const std::string& op, OnnxNames inputs,
-                               OnnxAttributes attributes) {
+std::string OnnxLowering::emit(const std::string& op, OnnxNames inputs, OnnxAttributes attributes) {
   return emit_all(op, std::move(inputs), 1, std::move(attributes)).front();
 }
 

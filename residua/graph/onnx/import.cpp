@@ -89,10 +89,12 @@ Error as_file_error(const Error& error, const std::string& where) {
   const bool own = error.kind() == ErrorKind::shape ||
                    error.kind() == ErrorKind::invalid_argument ||
                    error.kind() == ErrorKind::not_found;
-  if (!own) return error;
   ErrorText text = error.text();
-  text.where = text.where.empty() ? where : fmt::format("{}: {}", where, text.where);
-  return Error(ErrorKind::corrupt_file, text);
+  if (text.where.empty())
+    text.where = where;
+  else if (!text.where.starts_with(where))
+    text.where = fmt::format("{}: {}", where, text.where);
+  return Error(own ? ErrorKind::corrupt_file : error.kind(), text);
 }
 
 int64_t opset_of(const OnnxFile& file) {
@@ -110,18 +112,25 @@ int64_t opset_of(const OnnxFile& file) {
 
 }  // namespace
 
-OnnxImport::OnnxImport(std::shared_ptr<const OnnxFile> file, const Sizes& sizes,
-                       int64_t default_size)
-    : file_(std::move(file)),
+const TensorData& OnnxTensors::read(const pb::TensorProto& form,
+                                    std::optional<std::span<const std::byte>> raw,
+                                    const std::string& where) {
+  const auto found = known_.find(&form);
+  if (found != known_.end()) return found->second;
+  return known_.emplace(&form, onnx_tensor(file_, form, raw, where)).first->second;
+}
+
+OnnxImport::OnnxImport(OnnxTensors& tensors, const Sizes& sizes, int64_t default_size)
+    : tensors_(tensors),
+      file_(tensors.file()),
       sizes_(sizes),
       default_size_(default_size),
-      opset_(opset_of(*file_)) {}
+      opset_(opset_of(file_)) {}
 
 std::string OnnxImport::where(const pb::NodeProto& node) const {
   std::string name = node.name();
   for (int i = 0; name.empty() && i < node.output_size(); ++i) name = node.output(i);
-  return fmt::format("{}: {} '{}'", file_->path, node.op_type().substr(0, 100),
-                     name.substr(0, 200));
+  return fmt::format("{}: {} '{}'", file_.path, node.op_type().substr(0, 100), name.substr(0, 200));
 }
 
 ValueId OnnxImport::find(const std::string& name) const {
@@ -167,25 +176,24 @@ std::vector<ValueId> OnnxImport::add(Operation operation, std::vector<ValueId> i
 void OnnxImport::read_initializers(const pb::GraphProto& graph) {
   const auto define_tensor = [&](const pb::TensorProto& form, auto raw) {
     const std::string where =
-        fmt::format("{}: initialiser '{}'", file_->path, form.name().substr(0, 200));
+        fmt::format("{}: initialiser '{}'", file_.path, form.name().substr(0, 200));
     if (form.name().empty())
       throw Error(ErrorKind::corrupt_file, {.where = where, .rule = "has no name"});
-    define(form.name(), constant(form.name(), onnx_tensor(file_, form, raw, where)), where);
+    define(form.name(), constant(form.name(), tensors_.read(form, raw, where)), where);
   };
-  if (&graph == &file_->model.graph())
-    for (const StoredTensor& tensor : file_->initializers) define_tensor(tensor.form, tensor.raw);
+  if (&graph == &file_.model.graph())
+    for (const StoredTensor& tensor : file_.initializers) define_tensor(tensor.form, tensor.raw);
   for (const pb::TensorProto& form : graph.initializer()) define_tensor(form, std::nullopt);
   if (graph.sparse_initializer_size() > 0)
-    throw Error(ErrorKind::unsupported,
-                {.where = file_->path, .rule = "has sparse initialisers"});
+    throw Error(ErrorKind::unsupported, {.where = file_.path, .rule = "has sparse initialisers"});
 }
 
 void OnnxImport::read_inputs() {
-  for (const pb::ValueInfoProto& input : file_->model.graph().input()) {
+  for (const pb::ValueInfoProto& input : file_.model.graph().input()) {
     // Before IR version 4 initialisers were inputs with a default.
     if (find(input.name()) != kNoValue) continue;
     const std::string where =
-        fmt::format("{}: input '{}'", file_->path, input.name().substr(0, 200));
+        fmt::format("{}: input '{}'", file_.path, input.name().substr(0, 200));
     if (input.name().empty())
       throw Error(ErrorKind::corrupt_file, {.where = where, .rule = "has no name"});
     const auto dtype = dtype_of_onnx(input.type().tensor_type().elem_type());
@@ -207,7 +215,8 @@ void OnnxImport::read_inputs() {
         continue;
       }
       const std::string& param = form.dim(i).dim_param();
-      SymbolRule rule = parse_dimension(param.empty() ? fmt::format("{}.{}", input.name(), i) : param);
+      SymbolRule rule =
+          parse_dimension(param.empty() ? fmt::format("{}.{}", input.name(), i) : param);
       const auto given = sizes_.find(rule.symbol);
       const int64_t size = given == sizes_.end() ? default_size_ : given->second;
       int64_t number = 0;
@@ -249,29 +258,28 @@ void OnnxImport::import_node(const pb::NodeProto& node, int nesting) {
 
 void OnnxImport::import_nodes(const pb::GraphProto& graph, int nesting) {
   read_initializers(graph);
-  if (&graph == &file_->model.graph()) read_inputs();
+  if (&graph == &file_.model.graph()) read_inputs();
   for (const pb::NodeProto& node : graph.node()) import_node(node, nesting);
 }
 
 Graph OnnxImport::run() {
   try {
-    import_nodes(file_->model.graph(), 0);
-    for (const pb::ValueInfoProto& output : file_->model.graph().output()) {
+    import_nodes(file_.model.graph(), 0);
+    for (const pb::ValueInfoProto& output : file_.model.graph().output()) {
       const ValueId id = find(output.name());
       if (id == kNoValue)
-        throw Error(ErrorKind::corrupt_file,
-                    {.where = fmt::format("{}: output '{}'", file_->path,
-                                          output.name().substr(0, 200)),
-                     .rule = "is written by no node"});
+        throw Error(ErrorKind::corrupt_file, {.where = fmt::format("{}: output '{}'", file_.path,
+                                                                   output.name().substr(0, 200)),
+                                              .rule = "is written by no node"});
       builder_.output(output.name(), id);
     }
-    for (const pb::StringStringEntryProto& entry : file_->model.metadata_props())
+    for (const pb::StringStringEntryProto& entry : file_.model.metadata_props())
       builder_.graph().metadata[entry.key()] = entry.value();
     if (builder_.graph().outputs.empty())
-      throw Error(ErrorKind::corrupt_file, {.where = file_->path, .rule = "has no output"});
+      throw Error(ErrorKind::corrupt_file, {.where = file_.path, .rule = "has no output"});
     return without_unused(builder_.finish());
   } catch (const Error& error) {
-    throw as_file_error(error, file_->path);
+    throw as_file_error(error, file_.path);
   }
 }
 
@@ -281,8 +289,9 @@ OnnxModel import_onnx(const std::shared_ptr<const OnnxFile>& file, const OnnxRea
   if (file->model.functions_size() > 0)
     throw Error(ErrorKind::unsupported,
                 {.where = file->path, .rule = "defines functions of its own"});
+  OnnxTensors tensors(file);
   const GraphAtSizes build = [&](const Sizes& sizes) {
-    return OnnxImport(file, sizes, options.default_size).run();
+    return OnnxImport(tensors, sizes, options.default_size).run();
   };
   SizedGraph sized;
   try {
@@ -300,10 +309,9 @@ OnnxModel import_onnx(const std::shared_ptr<const OnnxFile>& file, const OnnxRea
   }
   for (const auto& [name, size] : options.sizes)
     if (std::find(names.begin(), names.end(), name) == names.end())
-      throw Error(ErrorKind::not_found,
-                  {.where = fmt::format("{}: {}", file->path, name),
-                   .rule = "is no named dimension of the model",
-                   .hint = nearest_names_hint(name, names)});
+      throw Error(ErrorKind::not_found, {.where = fmt::format("{}: {}", file->path, name),
+                                         .rule = "is no named dimension of the model",
+                                         .hint = nearest_names_hint(name, names)});
   return {std::move(sized.graph), std::move(sized.fixed)};
 }
 

@@ -27,13 +27,26 @@ void add_layout_operators(OnnxOperators& table);
 void add_shape_operators(OnnxOperators& table);
 void add_resize_operators(OnnxOperators& table);
 
+// A model's tensors, each decoded once for the graphs of all sizes.
+class OnnxTensors {
+ public:
+  explicit OnnxTensors(std::shared_ptr<const OnnxFile> file) : file_(std::move(file)) {}
+  const OnnxFile& file() const { return *file_; }
+  const TensorData& read(const pb::TensorProto& form, std::optional<std::span<const std::byte>> raw,
+                         const std::string& where);
+
+ private:
+  std::shared_ptr<const OnnxFile> file_;
+  std::unordered_map<const pb::TensorProto*, TensorData> known_;
+};
+
 // The graph of one model at one set of sizes.
 class OnnxImport {
  public:
-  OnnxImport(std::shared_ptr<const OnnxFile> file, const Sizes& sizes, int64_t default_size);
+  OnnxImport(OnnxTensors& tensors, const Sizes& sizes, int64_t default_size);
   Graph run();
 
-  const std::shared_ptr<const OnnxFile>& file() const { return file_; }
+  OnnxTensors& tensors() { return tensors_; }
   int64_t opset() const { return opset_; }
   GraphBuilder& builder() { return builder_; }
 
@@ -55,7 +68,8 @@ class OnnxImport {
   void read_initializers(const pb::GraphProto& graph);
   void import_node(const pb::NodeProto& node, int nesting);
 
-  std::shared_ptr<const OnnxFile> file_;
+  OnnxTensors& tensors_;
+  const OnnxFile& file_;
   Sizes sizes_;
   int64_t default_size_;
   int64_t opset_ = 0;
@@ -82,9 +96,7 @@ class OnnxNode {
   ValueId in(size_t i) const;    // refused when missing
   ValueId find(size_t i) const;  // kNoValue when missing
   size_t outputs() const { return static_cast<size_t>(node_.output_size()); }
-  bool wants(size_t i) const {
-    return i < outputs() && !node_.output(static_cast<int>(i)).empty();
-  }
+  bool wants(size_t i) const { return i < outputs() && !node_.output(static_cast<int>(i)).empty(); }
 
   const TensorType& type(ValueId id) const { return import_.builder().graph().value(id).type; }
   const Shape& shape(ValueId id) const { return type(id).shape; }

@@ -49,7 +49,8 @@ Shape spatial_sizes(OnnxNode& n, ValueId x) {
 
 // The kernel's sizes; the attribute only repeats them.
 Shape kernel_sizes(OnnxNode& n, ValueId weight) {
-  if (n.rank(weight) < 3) n.refuse("has a weight without spatial axes", {}, to_string(n.shape(weight)));
+  if (n.rank(weight) < 3)
+    n.refuse("has a weight without spatial axes", {}, to_string(n.shape(weight)));
   const Shape kernel(n.shape(weight).begin() + 2, n.shape(weight).end());
   if (n.integers("kernel_shape", kernel) != kernel)
     n.refuse("has a kernel_shape that is not the weight's", to_string(kernel));
@@ -73,14 +74,13 @@ void import_conv_transpose(OnnxNode& n) {
   if ((mode != "NOTSET" && mode != "VALID") || n.has_attribute("output_shape"))
     n.unsupported("leaves its padding to be computed from the output's shape");
   const WindowSteps w = window_steps(n, spatial, kernel_sizes(n, weight));
-  n.give(n.add(
-      op::ConvTranspose{
-          .stride = w.stride,
-          .padding = w.padding,
-          .output_padding = n.integers("output_padding", std::vector<int64_t>(spatial.size(), 0)),
-          .dilation = w.dilation,
-          .groups = n.integer("group", 1)},
-      {x, weight, n.find(2)}));
+  n.give(n.add(op::ConvTranspose{.stride = w.stride,
+                                 .padding = w.padding,
+                                 .output_padding = n.integers(
+                                     "output_padding", std::vector<int64_t>(spatial.size(), 0)),
+                                 .dilation = w.dilation,
+                                 .groups = n.integer("group", 1)},
+               {x, weight, n.find(2)}));
 }
 
 // alpha a b + beta c.
@@ -96,8 +96,8 @@ void import_gemm(OnnxNode& n) {
     if (!turned_b) b = n.add(op::Transpose{{1, 0}}, {b});
     return n.give(n.add(op::Linear{}, {a, b, c}));
   }
-  ValueId y = n.add(
-      op::MatMul{.transpose_a = turned_a, .transpose_b = turned_b, .scale = alpha}, {a, b});
+  ValueId y =
+      n.add(op::MatMul{.transpose_a = turned_a, .transpose_b = turned_b, .scale = alpha}, {a, b});
   if (c != kNoValue) {
     if (beta != 1) c = n.add(op::Binary{BinaryKind::multiply}, {c, n.scalar(beta, dtype)});
     y = n.add(op::Binary{BinaryKind::add}, {y, c});
@@ -146,8 +146,7 @@ void import_group_norm(OnnxNode& n) {
   const int64_t each = n.shape(x)[1] / groups;
   const auto spread = [&](ValueId parameter) {
     if (n.shape(parameter) != Shape{groups}) n.refuse("needs one number for each group");
-    const ValueId repeated =
-        n.add(op::Expand{{-1, each}}, {n.reshape(parameter, {groups, 1})});
+    const ValueId repeated = n.add(op::Expand{{-1, each}}, {n.reshape(parameter, {groups, 1})});
     return n.reshape(repeated, {groups * each});
   };
   n.give(n.add(op::GroupNorm{.groups = groups, .eps = eps}, {x, spread(n.in(1)), spread(n.in(2))}));
@@ -164,8 +163,8 @@ void import_layer_norm(OnnxNode& n) {
     if (id == kNoValue || n.shape(id) == normalised) return id;
     return n.add(op::Expand{normalised}, {id});
   };
-  n.give(n.add(op::LayerNorm{.axes = n.rank(x) - axis, .eps = eps},
-               {x, parameter(1), parameter(2)}));
+  n.give(
+      n.add(op::LayerNorm{.axes = n.rank(x) - axis, .eps = eps}, {x, parameter(1), parameter(2)}));
 }
 
 void import_pool(OnnxNode& n) {
@@ -188,10 +187,10 @@ void import_pool(OnnxNode& n) {
 void import_global_pool(OnnxNode& n) {
   const ValueId x = n.in(0);
   const Shape spatial = spatial_sizes(n, x);
-  n.give(n.add(op::AdaptivePool{
-                   .kind = n.op() == "GlobalMaxPool" ? PoolKind::max : PoolKind::average,
-                   .sizes = std::vector<int64_t>(spatial.size(), 1)},
-               {x}));
+  n.give(
+      n.add(op::AdaptivePool{.kind = n.op() == "GlobalMaxPool" ? PoolKind::max : PoolKind::average,
+                             .sizes = std::vector<int64_t>(spatial.size(), 1)},
+            {x}));
 }
 
 // "ImageNet Classification with Deep Convolutional Neural Networks", section 3.3:
@@ -214,8 +213,8 @@ void import_local_response_norm(OnnxNode& n) {
                                       .padding = {before, 0, 0, after, 0, 0},
                                       .dilation = {1, 1, 1}},
                              {volume});
-  ValueId scale = n.add(op::Binary{BinaryKind::multiply},
-                        {n.reshape(mean, shape), n.scalar(alpha, dtype)});
+  ValueId scale =
+      n.add(op::Binary{BinaryKind::multiply}, {n.reshape(mean, shape), n.scalar(alpha, dtype)});
   scale = n.add(op::Binary{BinaryKind::add}, {scale, n.scalar(bias, dtype)});
   scale = n.add(op::Binary{BinaryKind::power}, {scale, n.scalar(beta, dtype)});
   n.give(n.add(op::Binary{BinaryKind::divide}, {x, scale}));

@@ -47,7 +47,8 @@ void import_squeeze(OnnxNode& n) {
   std::vector<bool> lost(n.shape(x).size(), false);
   for (const int64_t axis : axes) {
     const auto a = static_cast<size_t>(n.axis(axis, n.rank(x)));
-    if (n.shape(x)[a] != 1) n.refuse("drops an axis that is not of size 1", {}, to_string(n.shape(x)));
+    if (n.shape(x)[a] != 1)
+      n.refuse("drops an axis that is not of size 1", {}, to_string(n.shape(x)));
     lost[a] = true;
   }
   Shape sizes;
@@ -176,8 +177,7 @@ void import_slice(OnnxNode& n) {
   if (as_inputs && n.has(3)) axes = n.numbers(3);
   if (as_inputs && n.has(4)) steps = n.numbers(4);
   if (!as_inputs) axes = n.integers("axes", axes);
-  if (ends.size() != starts.size() || axes.size() != starts.size() ||
-      steps.size() != starts.size())
+  if (ends.size() != starts.size() || axes.size() != starts.size() || steps.size() != starts.size())
     n.refuse("needs as many ends, axes and steps as starts");
   for (size_t i = 0; i < starts.size(); ++i) {
     const int64_t axis = n.axis(axes[i], n.rank(x));
@@ -187,8 +187,8 @@ void import_slice(OnnxNode& n) {
       x = n.add(op::Slice{.axis = axis, .start = starts[i], .end = ends[i], .step = step}, {x});
       continue;
     }
-    const auto places = backward_places(n, n.shape(x)[static_cast<size_t>(axis)], starts[i],
-                                        ends[i], steps[i]);
+    const auto places =
+        backward_places(n, n.shape(x)[static_cast<size_t>(axis)], starts[i], ends[i], steps[i]);
     x = n.add(op::Gather{axis}, {x, n.list(places)});
   }
   n.give(starts.empty() ? n.add(op::Unary{}, {x}) : x);
@@ -237,9 +237,9 @@ void import_gather(OnnxNode& n) {
 }
 
 void import_triangle(OnnxNode& n) {
-  n.give(n.add(op::Triangle{.upper = n.integer("upper", 1) != 0,
-                            .diagonal = n.has(1) ? n.one_number(1) : 0},
-               {n.in(0)}));
+  n.give(n.add(
+      op::Triangle{.upper = n.integer("upper", 1) != 0, .diagonal = n.has(1) ? n.one_number(1) : 0},
+      {n.in(0)}));
 }
 
 int64_t block_size(OnnxNode& n, const Shape& shape) {

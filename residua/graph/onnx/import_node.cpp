@@ -61,8 +61,8 @@ ValueId OnnxNode::in(size_t i) const {
 
 int64_t OnnxNode::axis(int64_t axis, int64_t rank) const {
   if (axis < -rank || axis >= rank)
-    refuse("names an axis that its input does not have",
-           fmt::format("{} to {}", -rank, rank - 1), fmt::format("{}", axis));
+    refuse("names an axis that its input does not have", fmt::format("{} to {}", -rank, rank - 1),
+           fmt::format("{}", axis));
   return axis < 0 ? axis + rank : axis;
 }
 
@@ -105,13 +105,14 @@ std::vector<int64_t> OnnxNode::integers(std::string_view name, std::vector<int64
 
 std::vector<double> OnnxNode::reals(std::string_view name) {
   const auto* a = attribute(name, pb::AttributeProto::FLOATS);
-  return a == nullptr ? std::vector<double>{} : std::vector<double>(a->floats().begin(), a->floats().end());
+  return a == nullptr ? std::vector<double>{}
+                      : std::vector<double>(a->floats().begin(), a->floats().end());
 }
 
 std::optional<TensorData> OnnxNode::tensor(std::string_view name) {
   const auto* a = attribute(name, pb::AttributeProto::TENSOR);
   if (a == nullptr) return std::nullopt;
-  return onnx_tensor(import_.file(), a->t(), std::nullopt, where_);
+  return import_.tensors().read(a->t(), std::nullopt, where_);
 }
 
 const pb::GraphProto* OnnxNode::graph(std::string_view name) {
@@ -127,9 +128,10 @@ void OnnxNode::ignore(std::initializer_list<std::string_view> names) {
 
 const Numbers& OnnxNode::known(size_t i) const {
   if (const Numbers* numbers = import_.known(in(i))) return *numbers;
-  unsupported(fmt::format("has an input {} that depends on the data, or is too large, where a shape "
-                          "or a setting is needed",
-                          i));
+  unsupported(
+      fmt::format("has an input {} that depends on the data, or is too large, where a shape "
+                  "or a setting is needed",
+                  i));
 }
 
 std::vector<int64_t> OnnxNode::numbers(size_t i) const {

@@ -57,8 +57,7 @@ void import_hard_sigmoid(OnnxNode& n) {
 
 void import_prelu(OnnxNode& n) {
   const ValueId x = n.in(0);
-  const ValueId negative =
-      n.add(op::Binary{BinaryKind::less}, {x, n.scalar(0, n.type(x).dtype)});
+  const ValueId negative = n.add(op::Binary{BinaryKind::less}, {x, n.scalar(0, n.type(x).dtype)});
   const ValueId scaled = n.add(op::Binary{BinaryKind::multiply}, {x, n.in(1)});
   n.give(n.add(op::Where{}, {negative, scaled, x}));
 }
@@ -90,9 +89,12 @@ void import_clip(OnnxNode& n) {
   bound(2, high, BinaryKind::minimum);
   if (low == 0 && (!high || *high >= FLT_MAX))
     return n.give(n.add(op::Unary{{UnaryKind::relu}}, {x}));
-  if (low && high) x = n.add(op::Unary{{UnaryKind::clamp, *low, *high}}, {x});
-  else if (low) x = n.add(op::Binary{BinaryKind::maximum}, {x, n.in(1)});
-  else if (high) x = n.add(op::Binary{BinaryKind::minimum}, {x, n.in(2)});
+  if (low && high)
+    x = n.add(op::Unary{{UnaryKind::clamp, *low, *high}}, {x});
+  else if (low)
+    x = n.add(op::Binary{BinaryKind::maximum}, {x, n.in(1)});
+  else if (high)
+    x = n.add(op::Binary{BinaryKind::minimum}, {x, n.in(2)});
   n.give(x);
 }
 
@@ -127,8 +129,8 @@ void import_mean(OnnxNode& n) {
 void import_where(OnnxNode& n) { n.give(n.add(op::Where{}, {n.in(0), n.in(1), n.in(2)})); }
 
 DType cast_type(OnnxNode& n, int64_t type) {
-  const auto dtype = type < 0 || type > INT32_MAX ? std::nullopt
-                                                  : dtype_of_onnx(static_cast<int32_t>(type));
+  const auto dtype =
+      type < 0 || type > INT32_MAX ? std::nullopt : dtype_of_onnx(static_cast<int32_t>(type));
   if (!dtype) n.unsupported("casts to a type that graphs do not have", std::to_string(type));
   return *dtype;
 }

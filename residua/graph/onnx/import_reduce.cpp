@@ -43,8 +43,7 @@ void import_log_sum_exp(OnnxNode& n) {
   const ReducedAxes r = reduced_axes(n);
   const ValueId x = n.in(0);
   if (r.nothing) return n.give(x);
-  const ValueId top =
-      n.add(op::Reduce{.kind = ReduceKind::max, .axes = r.axes, .keep = true}, {x});
+  const ValueId top = n.add(op::Reduce{.kind = ReduceKind::max, .axes = r.axes, .keep = true}, {x});
   const ValueId below = n.add(op::Binary{BinaryKind::subtract, {UnaryKind::exp}}, {x, top});
   const ValueId sum = n.add(op::Reduce{.axes = r.axes, .keep = r.keep}, {below});
   const ValueId log = n.add(op::Unary{{UnaryKind::log}}, {sum});
@@ -84,10 +83,9 @@ void import_arg_max(OnnxNode& n) {
 void import_top_k(OnnxNode& n) {
   const int64_t k = n.opset() < 10 ? n.integer("k", 0) : n.one_number(1);
   n.ignore({"sorted"});  // ours are sorted, which is allowed in both cases
-  const auto outputs = n.add_all(op::TopK{.k = k,
-                                          .axis = n.integer("axis", -1),
-                                          .largest = n.integer("largest", 1) != 0},
-                                 {n.in(0)});
+  const auto outputs = n.add_all(
+      op::TopK{.k = k, .axis = n.integer("axis", -1), .largest = n.integer("largest", 1) != 0},
+      {n.in(0)});
   n.give(outputs[0]);
   n.give(outputs[1], 1);
 }

@@ -58,18 +58,28 @@ int64_t nearest_place(OnnxNode& n, const ResizeForm& form, size_t axis, int64_t 
   const double to = static_cast<double>(form.sizes[axis]), x = static_cast<double>(i);
   const double scale = form.scales[axis];
   double at = 0;
-  if (form.coordinates == "asymmetric") at = x / scale;
-  else if (form.coordinates == "half_pixel") at = (x + 0.5) / scale - 0.5;
-  else if (form.coordinates == "pytorch_half_pixel") at = to > 1 ? (x + 0.5) / scale - 0.5 : 0;
-  else if (form.coordinates == "align_corners") at = to > 1 ? x * (size - 1) / (to - 1) : 0;
-  else n.unsupported("resizes with coordinates that Residua does not have", form.coordinates);
+  if (form.coordinates == "asymmetric")
+    at = x / scale;
+  else if (form.coordinates == "half_pixel")
+    at = (x + 0.5) / scale - 0.5;
+  else if (form.coordinates == "pytorch_half_pixel")
+    at = to > 1 ? (x + 0.5) / scale - 0.5 : 0;
+  else if (form.coordinates == "align_corners")
+    at = to > 1 ? x * (size - 1) / (to - 1) : 0;
+  else
+    n.unsupported("resizes with coordinates that Residua does not have", form.coordinates);
   // A number that only rounding keeps from being whole is whole.
   if (std::abs(at - std::round(at)) < 1e-9 * (1 + std::abs(at))) at = std::round(at);
-  if (form.nearest == "floor") at = std::floor(at);
-  else if (form.nearest == "ceil") at = std::ceil(at);
-  else if (form.nearest == "round_prefer_floor") at = std::ceil(at - 0.5);
-  else if (form.nearest == "round_prefer_ceil") at = std::floor(at + 0.5);
-  else n.refuse("has an unknown nearest_mode", {}, form.nearest);
+  if (form.nearest == "floor")
+    at = std::floor(at);
+  else if (form.nearest == "ceil")
+    at = std::ceil(at);
+  else if (form.nearest == "round_prefer_floor")
+    at = std::ceil(at - 0.5);
+  else if (form.nearest == "round_prefer_ceil")
+    at = std::floor(at + 0.5);
+  else
+    n.refuse("has an unknown nearest_mode", {}, form.nearest);
   return std::clamp<int64_t>(static_cast<int64_t>(at), 0, form.before[axis] - 1);
 }
 
@@ -112,7 +122,9 @@ void import_resize(OnnxNode& n) {
   ResizeForm form{n.text("mode", "nearest"),
                   n.text("coordinate_transformation_mode", old ? "asymmetric" : "half_pixel"),
                   n.text("nearest_mode", old ? "floor" : "round_prefer_floor"),
-                  {}, {}, {}};
+                  {},
+                  {},
+                  {}};
   n.ignore({"extrapolation_value"});  // only tf_crop_and_resize reads it, which is refused
   if (n.integer("antialias", 0) != 0 || n.integer("exclude_outside", 0) != 0)
     n.unsupported("smooths, or leaves out places outside");

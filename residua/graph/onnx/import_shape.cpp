@@ -26,7 +26,8 @@ ValueId number_list(OnnxNode& n, const std::vector<double>& numbers, DType dtype
 }
 
 void import_constant(OnnxNode& n) {
-  if (const auto tensor = n.tensor("value")) return n.give(n.import().constant("constant", *tensor));
+  if (const auto tensor = n.tensor("value"))
+    return n.give(n.import().constant("constant", *tensor));
   if (n.has_attribute("value_float"))
     return n.give(number_list(n, {n.number("value_float", 0)}, DType::f32, true));
   if (n.has_attribute("value_int"))
@@ -41,7 +42,9 @@ void import_constant(OnnxNode& n) {
 void import_shape(OnnxNode& n) {
   const Shape shape = n.shape(n.in(0));
   const auto rank = static_cast<int64_t>(shape.size());
-  const auto place = [&](int64_t at) { return std::clamp<int64_t>(at < 0 ? at + rank : at, 0, rank); };
+  const auto place = [&](int64_t at) {
+    return std::clamp<int64_t>(at < 0 ? at + rank : at, 0, rank);
+  };
   const int64_t start = place(n.integer("start", 0)), end = place(n.integer("end", rank));
   std::vector<ValueId> sizes;
   for (int64_t i = start; i < end; ++i) {
@@ -84,13 +87,12 @@ void import_range(OnnxNode& n) {
   const DType dtype = n.type(n.in(0)).dtype;
   if (delta == 0) n.refuse("counts in steps of 0");
   if (delta == 1 && std::floor(start) == start)
-    return n.give(n.add(op::Arange{static_cast<int64_t>(start),
-                                   static_cast<int64_t>(std::ceil(limit)), dtype},
-                        {}));
+    return n.give(n.add(
+        op::Arange{static_cast<int64_t>(start), static_cast<int64_t>(std::ceil(limit)), dtype},
+        {}));
   const double count = std::max(0.0, std::ceil((limit - start) / delta));
   const ValueId places = n.add(op::Arange{0, whole_number(count), dtype}, {});
-  const ValueId scaled =
-      n.add(op::Binary{BinaryKind::multiply}, {places, n.scalar(delta, dtype)});
+  const ValueId scaled = n.add(op::Binary{BinaryKind::multiply}, {places, n.scalar(delta, dtype)});
   n.give(n.add(op::Binary{}, {scaled, n.scalar(start, dtype)}));
 }
 

@@ -17,7 +17,8 @@ using Bytes = std::span<const std::byte>;
 constexpr int64_t kMaxParts = 4'000'000;
 constexpr int kMaxNesting = 60;  // below protobuf's own limit
 
-[[noreturn]] void refuse_form(const std::string& path, std::string rule, std::string received = {}) {
+[[noreturn]] void refuse_form(const std::string& path, std::string rule,
+                              std::string received = {}) {
   throw Error(ErrorKind::corrupt_file,
               {.where = path, .rule = std::move(rule), .received = std::move(received)});
 }
@@ -78,12 +79,12 @@ Message part_of(Message whole, int field) {
     case Message::training: return Message::graph;
     case Message::function: return field == 7 ? Message::node : Message::other;
     case Message::graph:
-      return field == 1                                   ? Message::node
-             : field == 5                                 ? Message::tensor
-             : field == 15                                ? Message::sparse
-             : field == 14                                ? Message::annotation
+      return field == 1                                  ? Message::node
+             : field == 5                                ? Message::tensor
+             : field == 15                               ? Message::sparse
+             : field == 14                               ? Message::annotation
              : field == 11 || field == 12 || field == 13 ? Message::value
-                                                          : Message::other;
+                                                         : Message::other;
     case Message::node: return field == 5 ? Message::attribute : Message::other;
     case Message::attribute:
       return field == 5 || field == 10    ? Message::tensor
@@ -155,11 +156,10 @@ StoredTensor split_tensor(Bytes message, const std::string& path) {
 std::shared_ptr<const OnnxFile> split_onnx(OwnedBytes bytes, std::string path,
                                            std::optional<std::string> folder) {
   if (bytes.bytes.size() > INT32_MAX)
-    throw Error(ErrorKind::limit,
-                {.where = path,
-                 .rule = "is larger than an ONNX file can be",
-                 .expected = "at most 2 GB, and the weights in a file beside it",
-                 .received = fmt::format("{} bytes", bytes.bytes.size())});
+    throw Error(ErrorKind::limit, {.where = path,
+                                   .rule = "is larger than an ONNX file can be",
+                                   .expected = "at most 2 GB, and the weights in a file beside it",
+                                   .received = fmt::format("{} bytes", bytes.bytes.size())});
   PartCounter(path).count(bytes.bytes, Message::model);
   auto file = std::make_shared<OnnxFile>();
   file->path = std::move(path);

@@ -14,13 +14,13 @@ namespace residua {
 namespace {
 
 constexpr std::pair<DType, pb::TensorProto::DataType> kOnnxTypes[] = {
-    {DType::boolean, pb::TensorProto::BOOL},  {DType::u8, pb::TensorProto::UINT8},
-    {DType::i8, pb::TensorProto::INT8},       {DType::i16, pb::TensorProto::INT16},
-    {DType::u16, pb::TensorProto::UINT16},    {DType::i32, pb::TensorProto::INT32},
-    {DType::u32, pb::TensorProto::UINT32},    {DType::i64, pb::TensorProto::INT64},
-    {DType::u64, pb::TensorProto::UINT64},    {DType::f16, pb::TensorProto::FLOAT16},
-    {DType::bf16, pb::TensorProto::BFLOAT16}, {DType::f32, pb::TensorProto::FLOAT},
-    {DType::f64, pb::TensorProto::DOUBLE},    {DType::c64, pb::TensorProto::COMPLEX64},
+    {DType::boolean, pb::TensorProto::BOOL},   {DType::u8, pb::TensorProto::UINT8},
+    {DType::i8, pb::TensorProto::INT8},        {DType::i16, pb::TensorProto::INT16},
+    {DType::u16, pb::TensorProto::UINT16},     {DType::i32, pb::TensorProto::INT32},
+    {DType::u32, pb::TensorProto::UINT32},     {DType::i64, pb::TensorProto::INT64},
+    {DType::u64, pb::TensorProto::UINT64},     {DType::f16, pb::TensorProto::FLOAT16},
+    {DType::bf16, pb::TensorProto::BFLOAT16},  {DType::f32, pb::TensorProto::FLOAT},
+    {DType::f64, pb::TensorProto::DOUBLE},     {DType::c64, pb::TensorProto::COMPLEX64},
     {DType::c128, pb::TensorProto::COMPLEX128}};
 
 [[noreturn]] void refuse_tensor(const std::string& where, std::string rule,
@@ -172,7 +172,8 @@ TensorData onnx_tensor(std::shared_ptr<const OnnxFile> file, const pb::TensorPro
 }
 
 std::string dimension_text(const SymbolRule& rule) {
-  std::string text = rule.factor == 1 ? rule.symbol : fmt::format("{}*{}", rule.factor, rule.symbol);
+  std::string text =
+      rule.factor == 1 ? rule.symbol : fmt::format("{}*{}", rule.factor, rule.symbol);
   if (rule.offset != 0) text += fmt::format("{:+}", rule.offset);
   return text;
 }

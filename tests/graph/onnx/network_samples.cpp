@@ -28,7 +28,8 @@ Graph residual_network() {
   int64_t width = 4;
   for (int64_t stage = 0; stage < 4; ++stage) {
     for (int64_t block = 0; block < 2; ++block) {
-      const int64_t stride = stage > 0 && block == 0 ? 2 : 1, out = stage > 0 && block == 0 ? 2 * width : width;
+      const int64_t stride = stage > 0 && block == 0 ? 2 : 1,
+                    out = stage > 0 && block == 0 ? 2 * width : width;
       ValueId y = b.add(relu, {normalised(b, convolution(b, x, width, out, 3, stride), out)});
       y = normalised(b, convolution(b, y, out, out, 3, 1), out);
       if (stride != 1) x = normalised(b, convolution(b, x, width, out, 1, stride), out);
@@ -83,7 +84,8 @@ Graph vision_transformer() {
   SampleBuilder b(16);
   const TokenSizes s{2, 17, {"batch"}, {}};
   ValueId x = b.input({2, 3, 16, 16}, DType::f32, {{"batch"}});
-  x = b.add(op::Conv{.stride = {4, 4}}, {x, b.weight({kChannels, 3, 4, 4}, 0.2), b.weight({kChannels})});
+  x = b.add(op::Conv{.stride = {4, 4}},
+            {x, b.weight({kChannels, 3, 4, 4}, 0.2), b.weight({kChannels})});
   x = b.add(op::Transpose{{0, 2, 1}}, {b.add(op::Reshape{{-1, kChannels, 16}}, {x})});
   const ValueId token = b.add(op::Expand{{2, -1, -1}}, {b.weight({1, 1, kChannels})});
   b.follow("sizes", 0, {"batch"});
@@ -113,10 +115,49 @@ Graph language_model() {
   return b.finish();
 }
 
+// Settings that follow sizes, one of each kind that ONNX can say.
+Graph open_sizes() {
+  SampleBuilder b(3);
+  ValueId x = b.input({2, 4, 6, 8}, DType::f32, {{"batch"}, {}, {"height"}});
+  const auto following = [&](Operation operation, const std::string& field, int64_t index,
+                             SymbolRule rule) {
+    const ValueId y = b.add(std::move(operation), {x});
+    b.follow(field, index, std::move(rule));
+    b.output(y);
+  };
+  following(op::Resize{{12, 5}}, "sizes", 0, {"height", 2, 0});
+  following(op::Slice{.axis = 2, .start = 1, .end = 5}, "end", 0, {"height", 1, -1});
+  following(op::Pad{{0, 0, 6, 1, 0, 0, 0, 0}}, "padding", 2, {"height"});
+  following(op::TopK{.k = 5, .axis = 2}, "k", 0, {"height", 1, -1});
+  following(op::Triangle{.diagonal = -5}, "diagonal", 0, {"height", -1, 1});
+  following(op::Reshape{{-1, 4, 2, 24}}, "sizes", 3, {"height", 4, 0});
+  b.output(b.add(op::Fill{{6, 3}, 0.5}, {}));
+  b.follow("sizes", 0, {"height"});
+  for (const PoolKind kind : {PoolKind::max, PoolKind::average})
+    b.output(b.add(op::Pool{kind, {3, 3}, {2, 2}, {1, 1, 1, 1}, {1, 1}, true, false}, {x}));
+  b.output(b.add(op::GroupNorm{2}, {x, b.weight({4}), b.weight({4})}));
+  b.output(b.add(op::LayerNorm{3}, {x}));
+  b.output(b.add(op::Reduce{ReduceKind::variance, {2, 3}, false, true}, {x}));
+  b.output(b.add(op::Attention{0.5, true}, {x, x, x}));
+  return b.finish();
+}
+
+// Cells of an open axis: bounds that are computed at run time, but by a division, which no rule
+// says.
+Graph open_cells() {
+  SampleBuilder b(4);
+  const ValueId x = b.input({2, 4, 6, 8}, DType::f32, {{"batch"}, {}, {"height"}});
+  for (const PoolKind kind : {PoolKind::max, PoolKind::average})
+    b.output(b.add(op::AdaptivePool{kind, {5, 3}}, {x}));
+  return b.finish();
+}
+
 }  // namespace
 
 std::vector<SampleGraph> network_samples() {
-  return {{"residual_network", residual_network()},
+  return {{"open_sizes", open_sizes()},
+          {"open_cells", open_cells()},
+          {"residual_network", residual_network()},
           {"vision_transformer", vision_transformer()},
           {"language_model", language_model()}};
 }

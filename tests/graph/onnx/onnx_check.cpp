@@ -25,8 +25,8 @@ std::string onnx_objection(const std::string& path) {
 
 std::string onnx_from_text(const std::string& graph, int opset) {
   onnx::ModelProto model;
-  const std::string text = "<ir_version: 8, opset_import: [\"\" : " + std::to_string(opset) +
-                           "]> model " + graph;
+  const std::string text =
+      "<ir_version: 8, opset_import: [\"\" : " + std::to_string(opset) + "]> model " + graph;
   const auto status = onnx::OnnxParser::Parse(model, text.c_str());
   if (!status.IsOK()) throw std::runtime_error(status.ErrorMessage());
   return model.SerializeAsString();

@@ -18,11 +18,8 @@ class Samples {
   }
 
   // An operation on one input.
-  void of_one(const std::string& name, Operation operation, Shape shape,
-              DType dtype = DType::f32) {
-    add(name, [&](SampleBuilder& b) {
-      return b.add_all(operation, {b.input(shape, dtype)});
-    });
+  void of_one(const std::string& name, Operation operation, Shape shape, DType dtype = DType::f32) {
+    add(name, [&](SampleBuilder& b) { return b.add_all(operation, {b.input(shape, dtype)}); });
   }
 
   std::vector<SampleGraph> take() { return std::move(graphs_); }
@@ -61,7 +58,8 @@ void products(Samples& s) {
   });
   s.add("linear_tokens", [](SampleBuilder& b) -> std::vector<ValueId> {
     const op::Linear linear{{UnaryKind::gelu}};
-    return {b.add(linear, {b.input({2, 3, 5}), b.weight({4, 5}), b.weight({4}), b.input({2, 3, 4})})};
+    return {
+        b.add(linear, {b.input({2, 3, 5}), b.weight({4, 5}), b.weight({4}), b.input({2, 3, 4})})};
   });
   s.add("matmul", [](SampleBuilder& b) -> std::vector<ValueId> {
     return {b.add(op::MatMul{false, true, 0.5}, {b.input({2, 3, 4, 5}), b.input({3, 6, 5})}),
@@ -116,9 +114,10 @@ void pools(Samples& s) {
     const std::string name = kind == PoolKind::max ? "max" : "average";
     s.of_one(name + "_pool", op::Pool{.kind = kind, .kernel = {3, 3}, .padding = {1, 1, 1, 1}},
              {1, 2, 8, 7});
-    s.of_one(name + "_pool_uncounted",
-             op::Pool{.kind = kind, .kernel = {3, 2}, .padding = {1, 0, 1, 1}, .count_padding = false},
-             {1, 2, 8, 7});
+    s.of_one(
+        name + "_pool_uncounted",
+        op::Pool{.kind = kind, .kernel = {3, 2}, .padding = {1, 0, 1, 1}, .count_padding = false},
+        {1, 2, 8, 7});
     s.of_one(name + "_pool_ceil",
              op::Pool{.kind = kind, .kernel = {3, 3}, .padding = {1, 1, 1, 1}, .ceil = true},
              {1, 2, 8, 10});
@@ -133,7 +132,8 @@ void functions(Samples& s) {
   for (size_t i = 0; i < EnumNames<UnaryKind>::names.size(); ++i) {
     const auto kind = static_cast<UnaryKind>(i);
     const std::string name = EnumNames<UnaryKind>::names[i];
-    op::Activation f{kind, kind == UnaryKind::clamp ? -0.5 : 0.3, kind == UnaryKind::clamp ? 0.7 : 2};
+    op::Activation f{kind, kind == UnaryKind::clamp ? -0.5 : 0.3,
+                     kind == UnaryKind::clamp ? 0.7 : 2};
     if (kind == UnaryKind::logical_not) {
       s.of_one(name, op::Unary{f}, {3, 4}, DType::boolean);
       continue;
@@ -161,7 +161,8 @@ void functions(Samples& s) {
       std::vector<ValueId> out{b.add(op::Binary{kind}, {x, y})};
       if (logical || kind == BinaryKind::power) return out;
       const ValueId m = b.input({5}, DType::i64);
-      const ValueId n = b.add(op::Binary{}, {b.input({5}, DType::i64), b.add(op::Fill{{5}, 1, DType::i64}, {})});
+      const ValueId n =
+          b.add(op::Binary{}, {b.input({5}, DType::i64), b.add(op::Fill{{5}, 1, DType::i64}, {})});
       out.push_back(b.add(op::Binary{kind}, {b.add(op::Unary{{UnaryKind::negate}}, {m}), n}));
       return out;
     });
@@ -225,13 +226,15 @@ void layouts(Samples& s) {
   s.of_one("resize_cubic", op::Resize{{8, 10}, ResizeMode::cubic, false}, {1, 2, 4, 5});
   s.of_one("pixel_shuffle", op::PixelShuffle{2}, {1, 8, 2, 3});
   for (const DType dtype : {DType::u8, DType::i8})
-    s.add(fmt::format("quantize_{}", to_string(dtype)), [&](SampleBuilder& b) -> std::vector<ValueId> {
-      const ValueId x = b.input({2, 3, 4}), scale = b.weight({3}, 0.002, 0.02);
-      const ValueId zero = b.weight({3}, 20, dtype == DType::u8 ? 120 : 0, dtype);
-      const ValueId one = b.weight({}, 0, 0.03);
-      return {b.add(op::Dequantize{1}, {b.add(op::Quantize{dtype, 1}, {x, scale, zero}), scale, zero}),
-              b.add(op::Dequantize{}, {b.add(op::Quantize{dtype}, {x, one}), one})};
-    });
+    s.add(fmt::format("quantize_{}", to_string(dtype)),
+          [&](SampleBuilder& b) -> std::vector<ValueId> {
+            const ValueId x = b.input({2, 3, 4}), scale = b.weight({3}, 0.002, 0.02);
+            const ValueId zero = b.weight({3}, 20, dtype == DType::u8 ? 120 : 0, dtype);
+            const ValueId one = b.weight({}, 0, 0.03);
+            return {b.add(op::Dequantize{1},
+                          {b.add(op::Quantize{dtype, 1}, {x, scale, zero}), scale, zero}),
+                    b.add(op::Dequantize{}, {b.add(op::Quantize{dtype}, {x, one}), one})};
+          });
 }
 
 }  // namespace

@@ -203,9 +203,11 @@ TEST(OnnxRead, FixesADimensionThatANumberDoesNotFollow) {
 }
 
 TEST(OnnxRead, RefusesASizeOfAnUnknownDimension) {
-  const std::string model = onnx_from_text("(float[batch] X) => (float[batch] Y) { Y = Relu (X) }", 13);
-  const Error error =
-      error_of([&] { parse_onnx(owned(model), "m.onnx", {.sizes = {{"bach", 3}}}); });
+  const std::string model =
+      onnx_from_text("(float[batch] X) => (float[batch] Y) { Y = Relu (X) }", 13);
+  const Error error = error_of([&] {
+    parse_onnx(owned(model), "m.onnx", {.sizes = {{"bach", 3}}});
+  });
   EXPECT_EQ(error.kind(), ErrorKind::not_found);
   EXPECT_NE(std::string(error.what()).find("batch"), std::string::npos) << error.what();
 }
