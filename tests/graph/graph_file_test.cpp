@@ -256,5 +256,20 @@ TEST(GraphFile, SurvivesRandomDamage) {
   }
 }
 
+// The files that fuzzing begins with, written without this library.
+TEST(GraphFile, ReadsFilesOfOthers) {
+  for (const char* name : {"linear", "conv"}) {
+    const Graph graph =
+        read_graph(std::string(RESIDUA_SOURCE_DIR) + "/tests/graph/fixtures/" + name + ".graph");
+    std::vector<Numbers> inputs;
+    for (const ValueId id : graph.inputs) {
+      const TensorType& type = graph.value(id).type;
+      inputs.push_back(
+          {type, std::vector<double>(static_cast<size_t>(checked_numel(type.shape, "test")), 1)});
+    }
+    EXPECT_EQ(interpret(graph, inputs).size(), graph.outputs.size());
+  }
+}
+
 }  // namespace
 }  // namespace residua
