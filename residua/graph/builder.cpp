@@ -17,10 +17,11 @@ bool lists(const std::vector<ValueId>& ids, ValueId id) {
 }  // namespace
 
 std::string GraphBuilder::unique(std::string name) {
-  for (std::string candidate = name;;) {
-    const int64_t count = used_[candidate]++;
-    if (count == 0) return candidate;
-    candidate = fmt::format("{}.{}", name, used_[name] - 1);
+  int64_t& count = used_[name];
+  if (count++ == 0) return name;
+  for (;; ++count) {  // `name.1` may be the name of another value
+    std::string candidate = fmt::format("{}.{}", name, count - 1);
+    if (used_[candidate]++ == 0) return candidate;
   }
 }
 

@@ -15,6 +15,10 @@ namespace {
 
 constexpr int64_t kMaxKnown = 1024;  // elements of a value that shapes are computed from
 
+// Each symbol costs some imports of the whole model, each input or output a look at all values.
+constexpr int kMaxEnds = 1024;
+constexpr size_t kMaxSymbols = 32;
+
 const OnnxOperators& onnx_operators() {
   static const OnnxOperators table = [] {
     OnnxOperators all;
@@ -189,6 +193,12 @@ void OnnxImport::read_initializers(const pb::GraphProto& graph) {
 }
 
 void OnnxImport::read_inputs() {
+  const pb::GraphProto& graph = file_.model.graph();
+  const auto weights = static_cast<int64_t>(file_.initializers.size());
+  if (graph.input_size() - weights > kMaxEnds || graph.output_size() > kMaxEnds)
+    throw Error(ErrorKind::limit, {.where = file_.path,
+                                   .rule = "has too many inputs or outputs",
+                                   .expected = fmt::format("at most {}", kMaxEnds)});
   for (const pb::ValueInfoProto& input : file_.model.graph().input()) {
     // Before IR version 4 initialisers were inputs with a default.
     if (find(input.name()) != kNoValue) continue;
@@ -235,6 +245,10 @@ void OnnxImport::read_inputs() {
         symbol.size = given == sizes_.end() ? default_size_ : given->second;
         symbol.min = std::min<int64_t>(symbol.min, symbol.size);
       }
+    if (builder_.graph().symbols.size() > kMaxSymbols)
+      throw Error(ErrorKind::limit, {.where = where,
+                                     .rule = "leaves too many dimensions of the model open",
+                                     .expected = fmt::format("at most {}", kMaxSymbols)});
   }
 }
 

@@ -184,6 +184,24 @@ const std::vector<HostileModel>& hostile_models() {
                     ->mutable_dim(0)
                     ->set_dim_value(-1);
               }),
+      changed("too_many_outputs", kLimit,
+              [](auto& m) {
+                for (int i = 0; i < 2000; ++i)
+                  *m.mutable_graph()->add_output() = m.graph().output(0);
+              }),
+      changed("too_many_symbols", kLimit,
+              [](auto& m) {
+                for (int i = 0; i < 40; ++i) {
+                  auto& input = *m.mutable_graph()->add_input();
+                  input = m.graph().input(0);
+                  input.set_name("X" + std::to_string(i));
+                  input.mutable_type()
+                      ->mutable_tensor_type()
+                      ->mutable_shape()
+                      ->mutable_dim(0)
+                      ->set_dim_param("N" + std::to_string(i));
+                }
+              }),
       changed("external_absolute", kCorrupt, [](auto& m) { make_external(m, "/etc/passwd"); }),
       changed("external_upward", kCorrupt, [](auto& m) { make_external(m, "../secret"); }),
       changed("external_hidden_upward", kCorrupt,
@@ -288,6 +306,17 @@ TEST(OnnxHostileBytes, TheGoodModelIsRead) {
   write_file_atomic(folder.file("data"), std::string_view("twelve bytes"));
   write_file_atomic(folder.file("model.onnx"), std::string_view(model.SerializeAsString()));
   EXPECT_EQ(read_onnx(folder.file("model.onnx")).graph.nodes.size(), 2u);
+}
+
+// Names like those that doubles of a name get.
+TEST(OnnxHostileBytes, NamesThatCountAreRead) {
+  onnx::ModelProto model = model_of(
+      "(float[3] X) => (float[3] Y) { A = Relu (X) B = Relu (A) C = Relu (B) Y = Relu (C) }");
+  for (int i = 0; i < 4; ++i)
+    model.mutable_graph()->mutable_node(i)->set_name(i == 0 ? "n.1" : i == 1 ? "n.2" : "n");
+  const std::string bytes = model.SerializeAsString();
+  const auto view = std::as_bytes(std::span(bytes));
+  EXPECT_EQ(parse_onnx(own_bytes({view.begin(), view.end()}), "m.onnx").graph.nodes.size(), 4u);
 }
 
 // Every prefix of a file, and every byte of it changed, is read or refused.
