@@ -10,13 +10,15 @@ find_package(PNG REQUIRED)
 find_package(ZLIB REQUIRED)
 find_package(OpenSSL REQUIRED)
 find_package(CURL REQUIRED)
+find_package(Protobuf REQUIRED) # the form of ONNX files; protoc at build time, the lite library at run time
+find_path(ONNX_INCLUDE_DIR onnx/onnx.proto REQUIRED)
 pkg_check_modules(hwy REQUIRED IMPORTED_TARGET libhwy)
 pkg_check_modules(libarchive REQUIRED IMPORTED_TARGET libarchive)
 
 add_library(residua_io_dependencies INTERFACE)
 target_link_libraries(residua_io_dependencies INTERFACE
   Threads::Threads ${CMAKE_DL_LIBS} tomlplusplus::tomlplusplus fmt::fmt JPEG::JPEG PNG::PNG ZLIB::ZLIB
-  OpenSSL::Crypto CURL::libcurl PkgConfig::hwy)
+  OpenSSL::Crypto CURL::libcurl PkgConfig::hwy protobuf::libprotobuf-lite)
 
 if(RESIDUA_TRAINING)
   find_package(muparser REQUIRED)
