@@ -125,8 +125,8 @@ Shape broadcast(const Operands& in, const Shape& a, const Shape& b) {
 }
 
 int64_t spatial_axes(const Operands& in, const Shape& x) {
-  if (x.size() < 3)
-    in.refuse("x must have at least three axes: batch, channels, spatial", {}, to_string(x));
+  if (x.size() < 3 || x.size() > 5)
+    in.refuse("x must have batch, channels and one to three spatial axes", {}, to_string(x));
   return static_cast<int64_t>(x.size()) - 2;
 }
 

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "residua/graph/shape_rules.h"
 
@@ -139,6 +140,8 @@ Types shape_rule(const op::Arange& o, const Operands& in) {
 
 Types shape_rule(const op::Fill& o, const Operands& in) {
   in.count(0, 0);
+  if (!is_floating(o.dtype) && std::floor(o.value) != o.value)
+    in.refuse("the value must be whole in this element type", {}, fmt::format("{}", o.value));
   return {{o.dtype, o.sizes}};
 }
 
@@ -153,6 +156,9 @@ Types shape_rule(const op::Resize& o, const Operands& in) {
   in.count(1, 1);
   const TensorType& x = in.floating(0, "x");
   one_for_each(in, "sizes", o.sizes.size(), static_cast<size_t>(spatial_axes(in, x.shape)));
+  if (o.align_corners && o.mode == ResizeMode::nearest)
+    in.refuse("corners are aligned only where places between are read", "linear or cubic",
+              "nearest");
   TensorType output{x.dtype, {x.shape[0], x.shape[1]}};
   for (size_t i = 0; i < o.sizes.size(); ++i) {
     if (x.shape[2 + i] < 1) in.refuse("x has no places", {}, to_string(x.shape));
