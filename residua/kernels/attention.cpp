@@ -11,13 +11,13 @@
 
 #include "residua/kernels/bfloat16-inl.h"
 #include "residua/kernels/functions-inl.h"
+#include "residua/kernels/product-inl.h"
 
 #ifndef RESIDUA_KERNELS_ATTENTION_ONCE_
 #define RESIDUA_KERNELS_ATTENTION_ONCE_
 namespace residua::kernels {
 constexpr int64_t kKeyBlock = 64;
-constexpr int64_t kWidthUnit = 64;  // widths are filled up to whole tiles of any vector size
-constexpr int64_t kTileRows = 4;
+constexpr int64_t kWidthUnit = 16;  // widths are filled up to whole vectors of any size
 
 inline int64_t filled_width(int64_t width) {
   return (width + kWidthUnit - 1) / kWidthUnit * kWidthUnit;
@@ -48,45 +48,6 @@ HWY_BEFORE_NAMESPACE();
 namespace residua::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
-
-using TileFloat = hn::CappedTag<float, 16>;
-
-// c [4, columns of one tile] (+)= a [4, depth] b [depth, ...]: 4 rows and 4 vectors of columns.
-template <bool kAdd>
-HWY_INLINE void ProductTile(const float* HWY_RESTRICT a, int64_t a_row, const float* HWY_RESTRICT b,
-                            int64_t b_row, float* HWY_RESTRICT c, int64_t c_row, int64_t depth) {
-  const TileFloat d;
-  const size_t lanes = hn::Lanes(d);
-  using V = hn::Vec<TileFloat>;
-  V s[kTileRows][4];
-  for (int r = 0; r < kTileRows; ++r)
-    for (size_t j = 0; j < 4; ++j)
-      s[r][j] = kAdd ? hn::Load(d, c + r * c_row + static_cast<int64_t>(j * lanes)) : hn::Zero(d);
-  for (int64_t k = 0; k < depth; ++k) {
-    const float* row = b + k * b_row;
-    const V b0 = hn::Load(d, row), b1 = hn::Load(d, row + lanes), b2 = hn::Load(d, row + 2 * lanes),
-            b3 = hn::Load(d, row + 3 * lanes);
-    for (int r = 0; r < kTileRows; ++r) {
-      const V x = hn::Set(d, a[r * a_row + k]);
-      s[r][0] = hn::MulAdd(x, b0, s[r][0]);
-      s[r][1] = hn::MulAdd(x, b1, s[r][1]);
-      s[r][2] = hn::MulAdd(x, b2, s[r][2]);
-      s[r][3] = hn::MulAdd(x, b3, s[r][3]);
-    }
-  }
-  for (int r = 0; r < kTileRows; ++r)
-    for (size_t j = 0; j < 4; ++j)
-      hn::Store(s[r][j], d, c + r * c_row + static_cast<int64_t>(j * lanes));
-}
-
-template <bool kAdd>
-void ProductTiles(const float* a, int64_t a_row, const float* b, int64_t b_row, float* c,
-                  int64_t c_row, int64_t rows, int64_t columns, int64_t depth) {
-  const auto step = static_cast<int64_t>(4 * hn::Lanes(TileFloat()));
-  for (int64_t j = 0; j < columns; j += step)
-    for (int64_t i = 0; i < rows; i += kTileRows)
-      ProductTile<kAdd>(a + i * a_row, a_row, b + j, b_row, c + i * c_row + j, c_row, depth);
-}
 
 template <class T>
 void LoadRow(const T* x, int64_t n, float scale, float* HWY_RESTRICT y) {
