@@ -97,8 +97,10 @@ inline double plan_error(const Graph& graph, const PlanOptions& options = {}) {
 }
 
 inline std::string kernels_of(const Graph& graph, const PlanOptions& options = {}) {
+  const Plan plan(graph, options);
   std::string text;
-  for (const LayerInfo& layer : Plan(graph, options).layers()) text += layer.kind + " [" + layer.kernel + "] " + layer.layout + "\n";
+  for (const LayerInfo& layer : plan.layers())
+    text += layer.kind + " [" + layer.kernel + "] " + layer.layout + "\n";
   return text;
 }
 
