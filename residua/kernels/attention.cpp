@@ -57,8 +57,7 @@ void LoadRow(const T* x, int64_t n, float scale, float* HWY_RESTRICT y) {
   int64_t i = 0;
   for (; i + lanes <= n; i += lanes) hn::StoreU(hn::Mul(LoadFloat(d, x + i), by), d, y + i);
   const hn::CappedTag<float, 1> one;
-  for (; i < n; ++i)
-    hn::StoreU(hn::Mul(LoadFloat(one, x + i), hn::Set(one, scale)), one, y + i);
+  for (; i < n; ++i) hn::StoreU(hn::Mul(LoadFloat(one, x + i), hn::Set(one, scale)), one, y + i);
 }
 
 template <class T>
@@ -93,8 +92,8 @@ HWY_INLINE void MaskRow(const AttentionHead& head, int64_t query, int64_t first,
 }
 
 // The row's scores become exp(score - maximum); what was summed before is brought to the new one.
-HWY_INLINE void SoftmaxRow(float* HWY_RESTRICT row, float* HWY_RESTRICT max, float* HWY_RESTRICT sum,
-                           float* HWY_RESTRICT sum_v, int64_t filled) {
+HWY_INLINE void SoftmaxRow(float* HWY_RESTRICT row, float* HWY_RESTRICT max,
+                           float* HWY_RESTRICT sum, float* HWY_RESTRICT sum_v, int64_t filled) {
   using V = hn::Vec<TileFloat>;
   const TileFloat d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));

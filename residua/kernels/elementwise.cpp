@@ -75,14 +75,12 @@ void CombinePieces(Pair op, bool swapped, float* a, const float* b, int64_t n) {
   switch (op) {
     case Pair::add: return PairOfPieces(a, b, n, [](V u, V v) HWY_ATTR { return hn::Add(u, v); });
     case Pair::subtract:
-      if (swapped)
-        return PairOfPieces(a, b, n, [](V u, V v) HWY_ATTR { return hn::Sub(v, u); });
+      if (swapped) return PairOfPieces(a, b, n, [](V u, V v) HWY_ATTR { return hn::Sub(v, u); });
       return PairOfPieces(a, b, n, [](V u, V v) HWY_ATTR { return hn::Sub(u, v); });
     case Pair::multiply:
       return PairOfPieces(a, b, n, [](V u, V v) HWY_ATTR { return hn::Mul(u, v); });
     case Pair::divide:
-      if (swapped)
-        return PairOfPieces(a, b, n, [](V u, V v) HWY_ATTR { return hn::Div(v, u); });
+      if (swapped) return PairOfPieces(a, b, n, [](V u, V v) HWY_ATTR { return hn::Div(v, u); });
       return PairOfPieces(a, b, n, [](V u, V v) HWY_ATTR { return hn::Div(u, v); });
     case Pair::minimum:
       return PairOfPieces(a, b, n, [](V u, V v) HWY_ATTR { return hn::Min(u, v); });

@@ -79,8 +79,7 @@ HWY_INLINE V TanhOf(D d, V x) {
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V GeluTanhOf(D d, V x) {
   const auto cube = hn::Mul(hn::Mul(x, x), x);
-  const auto inner =
-      hn::Mul(hn::Set(d, 0.7978845608f), hn::MulAdd(hn::Set(d, 0.044715f), cube, x));
+  const auto inner = hn::Mul(hn::Set(d, 0.7978845608f), hn::MulAdd(hn::Set(d, 0.044715f), cube, x));
   return hn::Mul(hn::Mul(hn::Set(d, 0.5f), x), hn::Add(hn::Set(d, 1.0f), TanhOf(d, inner)));
 }
 
@@ -101,9 +100,8 @@ HWY_INLINE void WithFunction(D d, const FunctionCall& call, const Body& body) {
     case Function::relu:  // not Max, which drops NaN
       return body([=](V x) HWY_ATTR { return hn::IfThenZeroElse(hn::Lt(x, zero), x); });
     case Function::leaky_relu:
-      return body([=](V x) HWY_ATTR {
-        return hn::IfThenElse(hn::Lt(x, zero), hn::Mul(alpha, x), x);
-      });
+      return body([=](V x)
+                      HWY_ATTR { return hn::IfThenElse(hn::Lt(x, zero), hn::Mul(alpha, x), x); });
     case Function::elu: return body([=](V x) HWY_ATTR { return EluOf(d, x, alpha); });
     case Function::selu:
       return body([=](V x) HWY_ATTR {
@@ -128,7 +126,8 @@ HWY_INLINE void WithFunction(D d, const FunctionCall& call, const Body& body) {
       return body([=](V x) HWY_ATTR { return hn::Div(SoftplusOf(d, hn::Mul(beta, x)), beta); });
     case Function::mish:
       return body([=](V x) HWY_ATTR { return hn::Mul(x, TanhOf(d, SoftplusOf(d, x))); });
-    case Function::clamp: return body([=](V x) HWY_ATTR { return hn::Min(hn::Max(x, alpha), beta); });
+    case Function::clamp:
+      return body([=](V x) HWY_ATTR { return hn::Min(hn::Max(x, alpha), beta); });
     case Function::exp: return body([=](V x) HWY_ATTR { return ExpOf(d, x); });
     case Function::log: return body([=](V x) HWY_ATTR { return hn::Log(d, x); });
     case Function::log1p: return body([=](V x) HWY_ATTR { return hn::Log1p(d, x); });

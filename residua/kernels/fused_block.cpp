@@ -18,9 +18,9 @@
 #define RESIDUA_KERNELS_FUSED_BLOCK_ONCE_
 namespace residua::kernels {
 
-constexpr int64_t kBlockUnit = 16;       // channels are filled up to a multiple
-constexpr int64_t kBlockChunk = 64;      // channels of the middle at a time
-constexpr int64_t kBlockPlaces = 128;    // about so many places of the result in a tile
+constexpr int64_t kBlockUnit = 16;     // channels are filled up to a multiple
+constexpr int64_t kBlockChunk = 64;    // channels of the middle at a time
+constexpr int64_t kBlockPlaces = 128;  // about so many places of the result in a tile
 
 inline int64_t filled(int64_t n) { return (n + kBlockUnit - 1) / kBlockUnit * kBlockUnit; }
 
@@ -32,7 +32,8 @@ inline AlignedFloats zeros(int64_t n) {
   return memory;
 }
 
-// Some of the middle's channels. `expand` is [in, filled(count)], `project` [rows, filled(outputs)].
+// Some of the middle's channels. `expand` is [in, filled(count)], `project` [rows,
+// filled(outputs)].
 struct BlockChunk {
   int64_t first_group = 0, groups = 0;  // of the grouped convolution, when it is in the middle
   int64_t expanded = 0, projected = 0;  // channels that the expansion gives, the projection reads
@@ -53,7 +54,9 @@ struct FusedBlock::Packed {
   int64_t in_rows() const { return (rows - 1) * s.stride + s.kernel_height; }
   int64_t places() const { return (rows * s.out_width() + 3) / 4 * 4; }
   int64_t in_places() const { return (in_rows() * s.width + 3) / 4 * 4; }
-  int64_t chunk_width() const { return std::max(kBlockChunk, filled(std::max(group_in, group_out))); }
+  int64_t chunk_width() const {
+    return std::max(kBlockChunk, filled(std::max(group_in, group_out)));
+  }
 };
 
 // The parts of a workspace: x's tile, the grouped result or the expanded rows, a chunk, the sum.
@@ -63,8 +66,8 @@ struct BlockWorkspace {
   BlockWorkspace(const FusedBlock::Packed& p, float* at) {
     const BlockShape& s = p.s;
     const int64_t x_floats = p.in_places() * filled(s.channels);
-    const int64_t wide_floats = s.conv_first ? p.places() * filled(s.grouped_outputs)
-                                             : p.in_places() * p.chunk_width();
+    const int64_t wide_floats =
+        s.conv_first ? p.places() * filled(s.grouped_outputs) : p.in_places() * p.chunk_width();
     const int64_t chunk_floats = p.places() * p.chunk_width();
     x = at;
     wide = x + x_floats;
@@ -177,8 +180,7 @@ void BlockTile(const FusedBlock::Packed& p, const float* x, float* y, int64_t ti
   const int64_t width = s.out_width(), places = (end - begin) * width;
   const int64_t tiles = (places + kTileRows - 1) / kTileRows * kTileRows;
   const int64_t top = std::max<int64_t>(0, begin * s.stride - s.padding);
-  const int64_t bottom =
-      std::min(s.height, (end - 1) * s.stride - s.padding + s.kernel_height);
+  const int64_t bottom = std::min(s.height, (end - 1) * s.stride - s.padding + s.kernel_height);
   const int64_t in_rows = std::max<int64_t>(0, bottom - top);
   const int64_t x_pitch = filled(s.channels), sum_pitch = filled(s.outputs);
   const int64_t chunk_pitch = p.chunk_width();
@@ -233,7 +235,8 @@ namespace {
 AlignedFloats transposed(const float* weight, int64_t out, int64_t in, int64_t in_pitch) {
   AlignedFloats t = zeros(in * filled(out));
   for (int64_t o = 0; o < out; ++o)
-    for (int64_t i = 0; i < in; ++i) t[static_cast<size_t>(i * filled(out) + o)] = weight[o * in_pitch + i];
+    for (int64_t i = 0; i < in; ++i)
+      t[static_cast<size_t>(i * filled(out) + o)] = weight[o * in_pitch + i];
   return t;
 }
 
@@ -250,7 +253,8 @@ void pack_grouped(FusedBlock::Packed& p, const float* weight, const float* bias)
     const int64_t pitch = filled(p.s.grouped_outputs) + kBlockUnit;
     p.grouped = zeros(taps * pitch);
     for (int64_t c = 0; c < p.s.grouped_outputs; ++c)
-      for (int64_t t = 0; t < taps; ++t) p.grouped[static_cast<size_t>(t * pitch + c)] = weight[c * taps + t];
+      for (int64_t t = 0; t < taps; ++t)
+        p.grouped[static_cast<size_t>(t * pitch + c)] = weight[c * taps + t];
     return;
   }
   p.group_filled = (p.group_out + 7) / 8 * 8;
@@ -287,7 +291,8 @@ FusedBlock::FusedBlock(const BlockShape& shape, const BlockWeights& weights)
   const BlockShape& s = p.s;
   p.group_in = (s.conv_first ? s.channels : s.middle) / s.groups;
   p.group_out = s.grouped_outputs / s.groups;
-  p.rows = std::clamp<int64_t>(kBlockPlaces / std::max<int64_t>(s.out_width(), 1), 1, std::max<int64_t>(1, s.out_height()));
+  p.rows = std::clamp<int64_t>(kBlockPlaces / std::max<int64_t>(s.out_width(), 1), 1,
+                               std::max<int64_t>(1, s.out_height()));
   pack_grouped(p, weights.weight[s.conv_first ? 0 : 1], weights.bias[s.conv_first ? 0 : 1]);
   p.project_bias = filled_copy(weights.bias[2], s.outputs);
   if (s.conv_first) {

@@ -67,8 +67,8 @@ void SoftmaxRows(const T* x, T* y, int64_t rows, int64_t n, bool logarithm) {
   const RowFloat d;
   constexpr float kLow = -std::numeric_limits<float>::infinity();
   for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
-    const V top = FoldRow(x, n, hn::Set(d, kLow), kLow,
-                          [](V a, V b) HWY_ATTR { return hn::Max(a, b); });
+    const V top =
+        FoldRow(x, n, hn::Set(d, kLow), kLow, [](V a, V b) HWY_ATTR { return hn::Max(a, b); });
     const V max = hn::Set(d, hn::GetLane(hn::MaxOfLanes(d, top)));
     const V sums = FoldRow(x, n, hn::Zero(d), kLow, [&](V a, V b) HWY_ATTR {
       return hn::Add(a, ExpOf(d, hn::Max(hn::Sub(b, max), hn::Set(d, -120.0f))));
@@ -111,8 +111,8 @@ void NormalizeRows(const T* x, const float* weight, const float* bias, T* y, int
   for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
     float mean = 0, variance = 0;
     if (rms) {
-      const V squares = FoldRow(x, n, hn::Zero(d), 0,
-                                [](V a, V b) HWY_ATTR { return hn::MulAdd(b, b, a); });
+      const V squares =
+          FoldRow(x, n, hn::Zero(d), 0, [](V a, V b) HWY_ATTR { return hn::MulAdd(b, b, a); });
       variance = hn::GetLane(hn::SumOfLanes(d, squares)) / static_cast<float>(n);
     } else {
       RowMoments(x, n, &mean, &variance);
@@ -121,8 +121,7 @@ void NormalizeRows(const T* x, const float* weight, const float* bias, T* y, int
     MapRow(x, y, n, [&](V v, int64_t i, int64_t count) HWY_ATTR {
       v = hn::Mul(hn::Sub(v, centre), by);
       const bool whole = count == static_cast<int64_t>(hn::Lanes(d));
-      if (weight)
-        v = hn::Mul(v, whole ? hn::LoadU(d, weight + i) : LoadTail(weight + i, count, 0));
+      if (weight) v = hn::Mul(v, whole ? hn::LoadU(d, weight + i) : LoadTail(weight + i, count, 0));
       if (bias) v = hn::Add(v, whole ? hn::LoadU(d, bias + i) : LoadTail(bias + i, count, 0));
       return v;
     });
@@ -171,25 +170,24 @@ void ReduceColumns(Sum kind, const T* x, T* y, int64_t n, int64_t inner) {
   switch (kind) {
     case Sum::sum: return reduce(0, 1, add);
     case Sum::mean: return reduce(0, 1 / static_cast<float>(n), add);
-    case Sum::max:
-      return reduce(-kInfinity, 1, [](V a, V b) HWY_ATTR { return hn::Max(a, b); });
+    case Sum::max: return reduce(-kInfinity, 1, [](V a, V b) HWY_ATTR { return hn::Max(a, b); });
     case Sum::min: return reduce(kInfinity, 1, [](V a, V b) HWY_ATTR { return hn::Min(a, b); });
   }
 }
 
-#define RESIDUA_ROW_KERNELS(T, Name)                                                             \
-  void Softmax##Name(const T* x, T* y, int64_t rows, int64_t n, bool logarithm) {                \
-    SoftmaxRows(x, y, rows, n, logarithm);                                                       \
-  }                                                                                              \
-  void Normalize##Name(const T* x, const float* weight, const float* bias, T* y, int64_t rows,   \
-                       int64_t n, float eps, bool rms) {                                         \
-    NormalizeRows(x, weight, bias, y, rows, n, eps, rms);                                        \
-  }                                                                                              \
-  void Moments##Name(const T* x, int64_t n, float* mean, float* variance) {                      \
-    RowMoments(x, n, mean, variance);                                                            \
-  }                                                                                              \
-  void Reduce##Name(Sum kind, const T* x, T* y, int64_t n, int64_t inner) {                      \
-    ReduceColumns(kind, x, y, n, inner);                                                         \
+#define RESIDUA_ROW_KERNELS(T, Name)                                                           \
+  void Softmax##Name(const T* x, T* y, int64_t rows, int64_t n, bool logarithm) {              \
+    SoftmaxRows(x, y, rows, n, logarithm);                                                     \
+  }                                                                                            \
+  void Normalize##Name(const T* x, const float* weight, const float* bias, T* y, int64_t rows, \
+                       int64_t n, float eps, bool rms) {                                       \
+    NormalizeRows(x, weight, bias, y, rows, n, eps, rms);                                      \
+  }                                                                                            \
+  void Moments##Name(const T* x, int64_t n, float* mean, float* variance) {                    \
+    RowMoments(x, n, mean, variance);                                                          \
+  }                                                                                            \
+  void Reduce##Name(Sum kind, const T* x, T* y, int64_t n, int64_t inner) {                    \
+    ReduceColumns(kind, x, y, n, inner);                                                       \
   }
 RESIDUA_ROW_KERNELS(float, Float)
 RESIDUA_ROW_KERNELS(Bf16, Bf16)
@@ -202,27 +200,27 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace residua::kernels {
 
-#define RESIDUA_ROW_KERNELS(T, Name)                                                             \
-  HWY_EXPORT(Softmax##Name);                                                                     \
-  HWY_EXPORT(Normalize##Name);                                                                   \
-  HWY_EXPORT(Moments##Name);                                                                     \
-  HWY_EXPORT(Reduce##Name);                                                                      \
-  template <>                                                                                    \
-  void softmax_rows(const T* x, T* y, int64_t rows, int64_t n, bool logarithm) {                 \
-    HWY_DYNAMIC_DISPATCH(Softmax##Name)(x, y, rows, n, logarithm);                               \
-  }                                                                                              \
-  template <>                                                                                    \
-  void normalize_rows(const T* x, const float* weight, const float* bias, T* y, int64_t rows,    \
-                      int64_t n, float eps, bool rms) {                                          \
-    HWY_DYNAMIC_DISPATCH(Normalize##Name)(x, weight, bias, y, rows, n, eps, rms);                \
-  }                                                                                              \
-  template <>                                                                                    \
-  void row_moments(const T* x, int64_t n, float* mean, float* variance) {                        \
-    HWY_DYNAMIC_DISPATCH(Moments##Name)(x, n, mean, variance);                                   \
-  }                                                                                              \
-  template <>                                                                                    \
-  void reduce_columns(Sum kind, const T* x, T* y, int64_t n, int64_t inner) {                    \
-    HWY_DYNAMIC_DISPATCH(Reduce##Name)(kind, x, y, n, inner);                                    \
+#define RESIDUA_ROW_KERNELS(T, Name)                                                          \
+  HWY_EXPORT(Softmax##Name);                                                                  \
+  HWY_EXPORT(Normalize##Name);                                                                \
+  HWY_EXPORT(Moments##Name);                                                                  \
+  HWY_EXPORT(Reduce##Name);                                                                   \
+  template <>                                                                                 \
+  void softmax_rows(const T* x, T* y, int64_t rows, int64_t n, bool logarithm) {              \
+    HWY_DYNAMIC_DISPATCH(Softmax##Name)(x, y, rows, n, logarithm);                            \
+  }                                                                                           \
+  template <>                                                                                 \
+  void normalize_rows(const T* x, const float* weight, const float* bias, T* y, int64_t rows, \
+                      int64_t n, float eps, bool rms) {                                       \
+    HWY_DYNAMIC_DISPATCH(Normalize##Name)(x, weight, bias, y, rows, n, eps, rms);             \
+  }                                                                                           \
+  template <>                                                                                 \
+  void row_moments(const T* x, int64_t n, float* mean, float* variance) {                     \
+    HWY_DYNAMIC_DISPATCH(Moments##Name)(x, n, mean, variance);                                \
+  }                                                                                           \
+  template <>                                                                                 \
+  void reduce_columns(Sum kind, const T* x, T* y, int64_t n, int64_t inner) {                 \
+    HWY_DYNAMIC_DISPATCH(Reduce##Name)(kind, x, y, n, inner);                                 \
   }
 RESIDUA_ROW_KERNELS(float, Float)
 RESIDUA_ROW_KERNELS(Bf16, Bf16)

@@ -37,8 +37,7 @@ void copy_axes(const StridedCopy& copy, int axis, const T* from, T* to, int64_t 
   const auto i = static_cast<size_t>(axis);
   from += begin * copy.from[i];
   to += begin * copy.to[i];
-  if (axis == copy.axes - 1)
-    return copy_run(from, copy.from[i], to, copy.to[i], end - begin);
+  if (axis == copy.axes - 1) return copy_run(from, copy.from[i], to, copy.to[i], end - begin);
   if (axis == copy.axes - 2 && copy.from[i] == 1)
     return copy_squares(from, &copy.from[i], to, &copy.to[i], end - begin, copy.sizes[i + 1]);
   for (int64_t k = begin; k < end; ++k, from += copy.from[i], to += copy.to[i])
@@ -79,8 +78,7 @@ StridedCopy simplified(const StridedCopy& copy) {
   return s;
 }
 
-void copy_strided(const StridedCopy& copy, const void* from, void* to, int64_t begin,
-                  int64_t end) {
+void copy_strided(const StridedCopy& copy, const void* from, void* to, int64_t begin, int64_t end) {
   switch (copy.element_bytes) {
     case 1: return copy_elements<uint8_t>(copy, from, to, begin, end);
     case 2: return copy_elements<uint16_t>(copy, from, to, begin, end);

@@ -86,7 +86,8 @@ residua_status describe_end(const std::vector<std::string>& names,
   return guarded([&] {
     if (index >= names.size())
       throw residua::Error(residua::ErrorKind::invalid_argument,
-                           {.where = "index", .rule = "there are fewer inputs or outputs",
+                           {.where = "index",
+                            .rule = "there are fewer inputs or outputs",
                             .expected = "less than " + std::to_string(names.size()),
                             .received = std::to_string(index)});
     if (name) *name = names[index].c_str();
@@ -107,8 +108,8 @@ residua_status residua_model_open(const char* path, const char* options, residua
     need(path, "path");
     need(model, "model");
     const auto parsed = parse_options(options);
-    *model = new residua_model{
-        std::make_shared<const residua::Plan>(residua::read_graph(path), parsed)};
+    *model =
+        new residua_model{std::make_shared<const residua::Plan>(residua::read_graph(path), parsed)};
   });
 }
 

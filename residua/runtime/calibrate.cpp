@@ -30,8 +30,7 @@ struct Observer {
 
   explicit Observer(std::shared_ptr<const Plan> plan) : session(std::move(plan)) {
     for (const TensorType& type : session.plan().output_types()) {
-      memory.emplace_back(
-          static_cast<size_t>(checked_numel(type.shape, "calibration")));
+      memory.emplace_back(static_cast<size_t>(checked_numel(type.shape, "calibration")));
       outputs.push_back(memory.back().data());
     }
   }
@@ -115,8 +114,7 @@ std::vector<ValueStatistics> observe_values(const Graph& graph,
   for (const Sample& sample : samples) {
     observer.run(sample);
     for (size_t i = 0; i < all.size(); ++i)
-      add_range(observer.memory[i], graph.shape(values[i].value),
-                values[i].channel_axis, all[i]);
+      add_range(observer.memory[i], graph.shape(values[i].value), values[i].channel_axis, all[i]);
   }
   for (size_t i = 0; i < all.size(); ++i) {
     const double places = static_cast<double>(observer.memory[i].size() * samples.size()) /

@@ -33,8 +33,8 @@ struct ObservedValue {
 // Inputs of one run, in the graph's order, types and shapes.
 using Sample = std::vector<TensorData>;
 
-// Runs the graph in float32 over all samples, twice: for the ranges, then for the histograms. Throws
-// ErrorKind::invalid_argument without samples or for one that does not fit.
+// Runs the graph in float32 over all samples, twice: for the ranges, then for the histograms.
+// Throws ErrorKind::invalid_argument without samples or for one that does not fit.
 std::vector<ValueStatistics> observe_values(const Graph& graph,
                                             std::span<const ObservedValue> values,
                                             std::span<const Sample> samples, int64_t threads = 0);

@@ -13,7 +13,8 @@ namespace {
 
 [[noreturn]] void wrong_shape(const Value& input, const Shape& shape, std::string rule) {
   throw Error(ErrorKind::shape, {.where = fmt::format("input '{}'", input.name),
-                                 .rule = std::move(rule), .expected = to_string(input.type.shape),
+                                 .rule = std::move(rule),
+                                 .expected = to_string(input.type.shape),
                                  .received = to_string(shape)});
 }
 
@@ -56,10 +57,10 @@ CompiledModel::~CompiledModel() = default;
 
 std::map<std::string, int64_t> CompiledModel::sizes_of(std::span<const Shape> shapes) const {
   if (shapes.size() != graph_.inputs.size())
-    throw Error(ErrorKind::invalid_argument,
-                {.where = "model", .rule = "there must be a shape for each input",
-                 .expected = std::to_string(graph_.inputs.size()),
-                 .received = std::to_string(shapes.size())});
+    throw Error(ErrorKind::invalid_argument, {.where = "model",
+                                              .rule = "there must be a shape for each input",
+                                              .expected = std::to_string(graph_.inputs.size()),
+                                              .received = std::to_string(shapes.size())});
   std::map<std::string, int64_t> sizes;
   for (const auto& [name, symbol] : graph_.symbols) sizes[name] = symbol.size;
   std::map<std::string, int64_t> found;
@@ -69,9 +70,10 @@ std::map<std::string, int64_t> CompiledModel::sizes_of(std::span<const Shape> sh
       wrong_shape(input, shapes[i], "the input has another number of axes");
     for (size_t axis = 0; axis < shapes[i].size(); ++axis) {
       const int64_t size = shapes[i][axis];
-      const auto rule = std::find_if(graph_.axes.begin(), graph_.axes.end(), [&](const AxisRule& r) {
-        return r.value == graph_.inputs[i] && r.axis == static_cast<int64_t>(axis);
-      });
+      const auto rule =
+          std::find_if(graph_.axes.begin(), graph_.axes.end(), [&](const AxisRule& r) {
+            return r.value == graph_.inputs[i] && r.axis == static_cast<int64_t>(axis);
+          });
       if (rule == graph_.axes.end() || rule->rule.factor == 0) {
         if (size != input.type.shape[axis])
           wrong_shape(input, shapes[i], fmt::format("axis {} has one size only", axis));
@@ -85,9 +87,9 @@ std::map<std::string, int64_t> CompiledModel::sizes_of(std::span<const Shape> sh
       const int64_t symbol = rest / rule->rule.factor;
       const auto [at, fresh] = found.try_emplace(rule->rule.symbol, symbol);
       if (!fresh && at->second != symbol)
-        wrong_shape(input, shapes[i],
-                    fmt::format("axis {} must agree with the other axes of '{}'", axis,
-                                rule->rule.symbol));
+        wrong_shape(
+            input, shapes[i],
+            fmt::format("axis {} must agree with the other axes of '{}'", axis, rule->rule.symbol));
     }
   }
   for (const auto& [name, size] : found) sizes[name] = size;
@@ -125,13 +127,15 @@ std::vector<TensorData> CompiledModel::run(std::span<const TensorData> inputs) {
     const auto where = fmt::format("input '{}'", plan.input_names()[i]);
     if (inputs[i].info.dtype != type.dtype)
       throw Error(ErrorKind::invalid_argument,
-                  {.where = where, .rule = "the element type differs from the graph's",
+                  {.where = where,
+                   .rule = "the element type differs from the graph's",
                    .expected = std::string(to_string(type.dtype)),
                    .received = std::string(to_string(inputs[i].info.dtype))});
     const int64_t bytes = checked_bytes(type.shape, type.dtype, where);
     if (static_cast<int64_t>(inputs[i].bytes.size()) != bytes)
       throw Error(ErrorKind::invalid_argument,
-                  {.where = where, .rule = "has another number of bytes than its shape needs",
+                  {.where = where,
+                   .rule = "has another number of bytes than its shape needs",
                    .expected = std::to_string(bytes),
                    .received = std::to_string(inputs[i].bytes.size())});
     from.push_back(inputs[i].bytes.data());
@@ -143,7 +147,8 @@ std::vector<TensorData> CompiledModel::run(std::span<const TensorData> inputs) {
     const int64_t bytes = checked_bytes(type.shape, type.dtype, plan.output_names()[i]);
     const auto memory = aligned_bytes(bytes);
     to.push_back(memory.get());
-    outputs.push_back({{plan.output_names()[i], type.dtype, type.shape}, memory,
+    outputs.push_back({{plan.output_names()[i], type.dtype, type.shape},
+                       memory,
                        {memory.get(), static_cast<size_t>(bytes)}});
   }
   auto session = compiled->take();

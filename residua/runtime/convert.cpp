@@ -81,7 +81,8 @@ template <class T>
 void store_integer(std::byte* data, int64_t i, double value) {
   const double lowest = static_cast<double>(std::numeric_limits<T>::min());
   const double highest = static_cast<double>(std::numeric_limits<T>::max());
-  if (!(value > lowest)) return store(data, i, std::isnan(value) ? T{0} : std::numeric_limits<T>::min());
+  if (!(value > lowest))
+    return store(data, i, std::isnan(value) ? T{0} : std::numeric_limits<T>::min());
   store(data, i, value >= highest ? std::numeric_limits<T>::max() : static_cast<T>(value));
 }
 
@@ -167,9 +168,10 @@ bool emit_onednn_reorder(Lowering& l, FormId from, FormId to) {
   const dnnl::reorder::primitive_desc pd(onednn_engine(), from_desc, onednn_engine(), to_desc,
                                          attributes, true);
   if (!pd) return false;
-  l.emit(onednn_step(dnnl::reorder(pd), {{DNNL_ARG_FROM, from_desc, from}, {DNNL_ARG_TO, to_desc, to}},
-                     pd.scratchpad_desc()),
-         "reorder", pd.impl_info_str(), {from}, {to});
+  l.emit(
+      onednn_step(dnnl::reorder(pd), {{DNNL_ARG_FROM, from_desc, from}, {DNNL_ARG_TO, to_desc, to}},
+                  pd.scratchpad_desc()),
+      "reorder", pd.impl_info_str(), {from}, {to});
   return true;
 }
 

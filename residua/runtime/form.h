@@ -29,7 +29,7 @@ struct Form {
   int64_t input = -1, output = -1;
   FormId base = kNoForm;  // lies inside this form, `offset` bytes behind its beginning
   int64_t offset = 0;
-  bool shared = false;     // other values see the same memory: never write over it
+  bool shared = false;               // other values see the same memory: never write over it
   std::vector<ValueId> values = {};  // that it stands for
 
   bool is_constant() const { return constant != nullptr; }
@@ -37,9 +37,9 @@ struct Form {
 
 int64_t block_of(Layout layout, const Shape& shape);  // channels that lie side by side
 int64_t elements_of(const Shape& shape);
-int64_t spatial_of(const Shape& shape);      // places of one channel
-int64_t form_bytes(const Form& form);        // filled-up channels included
-bool is_padded(const Form& form);            // has filled-up channels
+int64_t spatial_of(const Shape& shape);  // places of one channel
+int64_t form_bytes(const Form& form);    // filled-up channels included
+bool is_padded(const Form& form);        // has filled-up channels
 // Whether the bytes of a value are the same in both orders.
 bool same_order(const Shape& shape, Layout a, Layout b);
 

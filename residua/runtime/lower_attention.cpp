@@ -39,10 +39,14 @@ bool lower(const op::Attention& o, Lowering& l) {
   const FormId q = l.want(l.input(0), dtype, Layout::plain),
                k = l.want(l.input(1), dtype, Layout::plain),
                v = l.want(l.input(2), dtype, Layout::plain), y = l.write(0, dtype, Layout::plain);
-  const kernels::AttentionHead head{.queries = q_shape[2], .keys = k_shape[2], .width = q_shape[3],
-                                    .scale = static_cast<float>(o.scale), .causal = o.causal};
+  const kernels::AttentionHead head{.queries = q_shape[2],
+                                    .keys = k_shape[2],
+                                    .width = q_shape[3],
+                                    .scale = static_cast<float>(o.scale),
+                                    .causal = o.causal};
   const int64_t heads = q_shape[1], key_heads = k_shape[1], share = heads / key_heads;
-  const int64_t blocks = (head.queries + kernels::kAttentionQueries - 1) / kernels::kAttentionQueries;
+  const int64_t blocks =
+      (head.queries + kernels::kAttentionQueries - 1) / kernels::kAttentionQueries;
   const int64_t items = q_shape[0] * heads * blocks;
   const int64_t scratch = (kernels::attention_scratch_bytes(head) + 63) / 64 * 64;
   const int threads = l.threads();

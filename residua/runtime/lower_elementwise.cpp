@@ -47,8 +47,8 @@ void emit_function(Lowering& l, const FunctionCall& call, FormId x, FormId y) {
 // How one operand repeats against the other: `outer` times, each number for `inner` places of which
 // `period` differ.
 struct Repeat {
-  int64_t period = 1;  // numbers of b that lie behind each other
-  int64_t run = 1;     // numbers of a for which the period repeats
+  int64_t period = 1;                   // numbers of b that lie behind each other
+  int64_t run = 1;                      // numbers of a for which the period repeats
   std::vector<int64_t> sizes, strides;  // outer axes and b's steps along them
 };
 
@@ -141,16 +141,19 @@ bool lower(const op::Binary& o, Lowering& l) {
   const bool single = elements_of(small) == 1;
   if (layout != Layout::plain && !equal && !single && !of_channels) layout = Layout::plain;
   const FormId x = l.want(a, l.working(), layout);
-  // A row-major image of one place for each channel lies as a blocked one does, but for the filling.
+  // A row-major image of one place for each channel lies as a blocked one does, but for the
+  // filling.
   const FormId z = l.want(b, l.working(), single ? Layout::plain : layout);
   const Form form_x{.dtype = l.working(), .shape = out, .layout = layout};
-  const Form form_z{.dtype = l.working(), .shape = single ? Shape(out.size(), 1) : small,
+  const Form form_z{.dtype = l.working(),
+                    .shape = single ? Shape(out.size(), 1) : small,
                     .layout = single ? Layout::plain : layout};
   const Shape sizes = memory_shape(form_x);
   const Shape of_z = single ? Shape(sizes.size(), 1) : memory_shape(form_z);
   const Repeat r = repeat_of(sizes, of_z);
-  const FormId y = l.may_overwrite(x) && l.form(x).layout == layout ? l.write_over(0, x)
-                                                                      : l.write(0, l.working(), layout);
+  const FormId y = l.may_overwrite(x) && l.form(x).layout == layout
+                       ? l.write_over(0, x)
+                       : l.write(0, l.working(), layout);
   const FunctionCall after = function_call(o.activation);
   const int64_t count = elements_of(sizes), runs = count / r.run;
   const int threads = l.threads();

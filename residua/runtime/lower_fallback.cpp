@@ -14,7 +14,8 @@ struct FallbackInput {
 };
 
 Numbers read_form(const FallbackInput& input, const void* data) {
-  Numbers numbers{input.type, std::vector<double>(static_cast<size_t>(elements_of(input.type.shape)))};
+  Numbers numbers{input.type,
+                  std::vector<double>(static_cast<size_t>(elements_of(input.type.shape)))};
   const Form to{.dtype = DType::f64, .shape = input.type.shape};
   convert(input.form, data, to, numbers.data.data(), 1);
   return numbers;

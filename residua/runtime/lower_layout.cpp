@@ -36,10 +36,9 @@ void emit_copy(Lowering& l, const StridedCopy& given, FormId x, FormId y, int64_
     if (copy.axes == 0) return kernels::copy_strided(copy, from, to, 0, 1);
     int64_t rest = 1;
     for (size_t i = 1; i < static_cast<size_t>(copy.axes); ++i) rest *= copy.sizes[i];
-    parallel_parts(threads, copy.sizes[0], std::max<int64_t>(1, 16384 / rest),
-                   [&](int64_t begin, int64_t end) {
-                     kernels::copy_strided(copy, from, to, begin, end);
-                   });
+    parallel_parts(
+        threads, copy.sizes[0], std::max<int64_t>(1, 16384 / rest),
+        [&](int64_t begin, int64_t end) { kernels::copy_strided(copy, from, to, begin, end); });
   });
 }
 
@@ -109,8 +108,8 @@ bool lower(const op::Slice& o, Lowering& l) {
   const bool real = l.is_real(l.input(0));
   // Whole blocks of the channels of one image lie behind each other.
   if (real && axis == 1 && o.step == 1 && shape[0] == 1 && shape.size() > 2) {
-    const FormId x = l.integer_form(l.input(0)).value_or(
-        l.want(l.input(0), l.working(), l.preferred_layout(l.input(0))));
+    const FormId x = l.integer_form(l.input(0))
+                         .value_or(l.want(l.input(0), l.working(), l.preferred_layout(l.input(0))));
     const Layout layout = l.form(x).layout;
     const int64_t block = block_of(layout, shape);
     if (layout != Layout::channels_last && start % block == 0 && out[1] % block == 0) {
@@ -153,8 +152,8 @@ bool lower(const op::Concat& o, Lowering& l) {
   }
   Layout layout = Layout::plain;
   if (real && out.size() > 2 && axis == 1) {
-    layout = scale != 0 ? l.form(*l.integer_form(l.input(0))).layout
-                        : l.preferred_layout(l.input(0));
+    layout =
+        scale != 0 ? l.form(*l.integer_form(l.input(0))).layout : l.preferred_layout(l.input(0));
     if (layout != Layout::channels_last)
       for (size_t i = 0; i < count; ++i)
         if (l.shape(l.input(i))[1] % block_of(layout, out) != 0) layout = Layout::plain;
@@ -177,6 +176,7 @@ bool lower(const op::Concat& o, Lowering& l) {
   }
   step->row_bytes = at;
   const FormId y = l.write(0, dtype, layout, scale);
+  if (step->rows == 1) l.mark_shared(y);  // it may come to lie inside a longer one
   l.emit(std::move(step), "concat", "copy of what is elsewhere", reads, {y});
   return true;
 }
@@ -221,8 +221,8 @@ bool lower(const op::Pad& o, Lowering& l) {
     StridedCopy fill{.element_bytes = size};
     fill.add_axis(count, 0, 1);
     kernels::copy_strided(fill, value.get(), c.address[y], 0, count);
-    kernels::copy_strided(simple, c.address[x] + x_offset * size, c.address[y] + y_offset * size,
-                          0, simple.axes == 0 ? 1 : simple.sizes[0]);
+    kernels::copy_strided(simple, c.address[x] + x_offset * size, c.address[y] + y_offset * size, 0,
+                          simple.axes == 0 ? 1 : simple.sizes[0]);
   });
   return true;
 }
@@ -241,13 +241,13 @@ bool lower(const op::Gather& o, Lowering& l) {
   const std::string where = l.node().name;
   l.emit("rows", {x, at}, {y}, [=](const StepCall& c) {
     for (int64_t i = 0; i < count; ++i) {
-      int64_t index = index_type == DType::i64 ? c.at<const int64_t>(at)[i]
-                                               : c.at<const int32_t>(at)[i];
+      int64_t index =
+          index_type == DType::i64 ? c.at<const int64_t>(at)[i] : c.at<const int32_t>(at)[i];
       if (index < 0) index += size;
       check_index(index, size, where);
       for (int64_t r = 0; r < outer; ++r)
-        std::memcpy(c.address[y] + (r * count + i) * bytes, c.address[x] + (r * size + index) * bytes,
-                    static_cast<size_t>(bytes));
+        std::memcpy(c.address[y] + (r * count + i) * bytes,
+                    c.address[x] + (r * size + index) * bytes, static_cast<size_t>(bytes));
     }
   });
   return true;
@@ -279,9 +279,8 @@ bool lower(const op::Cast&, Lowering& l) {
   const FormId y = l.write(0, l.is_real(l.output()) ? DType::f32 : to, Layout::plain);
   const Form from = l.form(x), form_y = l.form(y);
   const int threads = l.threads();
-  l.emit("elements", {x}, {y}, [=](const StepCall& c) {
-    convert(from, c.address[x], form_y, c.address[y], threads);
-  });
+  l.emit("elements", {x}, {y},
+         [=](const StepCall& c) { convert(from, c.address[x], form_y, c.address[y], threads); });
   return true;
 }
 

@@ -63,14 +63,15 @@ bool lower(const op::BatchNorm& o, Lowering& l) {
   if (l.has(3)) weight = l.constant_numbers(l.input(3));
   if (l.has(4)) bias = l.constant_numbers(l.input(4));
   for (size_t i = 0; i < mean.size(); ++i) {
-    const double s = static_cast<double>(weight[i]) / std::sqrt(static_cast<double>(variance[i]) + o.eps);
+    const double s =
+        static_cast<double>(weight[i]) / std::sqrt(static_cast<double>(variance[i]) + o.eps);
     scale[i] = static_cast<float>(s);
     shift[i] = static_cast<float>(static_cast<double>(bias[i]) - static_cast<double>(mean[i]) * s);
   }
   const Layout layout = shape.size() > 2 ? l.preferred_layout(l.input(0)) : Layout::plain;
   const FormId x = l.want(l.input(0), l.working(), layout);
-  const FormId y = l.may_overwrite(x) ? l.write_over(0, x)
-                                      : l.write(0, l.working(), l.form(x).layout);
+  const FormId y =
+      l.may_overwrite(x) ? l.write_over(0, x) : l.write(0, l.working(), l.form(x).layout);
   emit_channel_scale(l, x, y, constant_array(l, scale), constant_array(l, shift));
   return true;
 }
@@ -82,8 +83,7 @@ bool lower(const op::LayerNorm& o, Lowering& l) {
   const int64_t rows = n == 0 ? 0 : elements_of(shape) / n;
   const FormId x = l.want(l.input(0), l.working(), Layout::plain);
   const FormId weight = optional_f32(l, 1), bias = optional_f32(l, 2);
-  const FormId y = l.may_overwrite(x) ? l.write_over(0, x)
-                                      : l.write(0, l.working(), Layout::plain);
+  const FormId y = l.may_overwrite(x) ? l.write_over(0, x) : l.write(0, l.working(), Layout::plain);
   const auto eps = static_cast<float>(o.eps);
   const bool rms = o.rms;
   const DType dtype = l.working();
@@ -107,8 +107,7 @@ bool lower(const op::GroupNorm& o, Lowering& l) {
   const int64_t channels = shape[1] / o.groups, spatial = spatial_of(shape), n = channels * spatial;
   const FormId x = l.want(l.input(0), l.working(), Layout::plain);
   const FormId weight = optional_f32(l, 1), bias = optional_f32(l, 2);
-  const FormId y = l.may_overwrite(x) ? l.write_over(0, x)
-                                      : l.write(0, l.working(), Layout::plain);
+  const FormId y = l.may_overwrite(x) ? l.write_over(0, x) : l.write(0, l.working(), Layout::plain);
   const auto eps = static_cast<float>(o.eps);
   const DType dtype = l.working();
   const int threads = l.threads();
@@ -145,37 +144,39 @@ bool lower(const op::Softmax& o, Lowering& l) {
   int64_t inner = 1;
   for (int64_t i = axis + 1; i < rank; ++i) inner *= shape[static_cast<size_t>(i)];
   const FormId x = l.want(l.input(0), l.working(), Layout::plain);
-  const FormId y = l.may_overwrite(x) ? l.write_over(0, x)
-                                      : l.write(0, l.working(), Layout::plain);
+  const FormId y = l.may_overwrite(x) ? l.write_over(0, x) : l.write(0, l.working(), Layout::plain);
   const int64_t rows = elements_of(shape) / n;
   const bool logarithm = o.log;
   const DType dtype = l.working();
   const int threads = l.threads();
   const int64_t scratch = inner > 1 ? threads * n * 4 : 0;
-  l.emit(inner > 1 ? "columns" : "rows", {x}, {y}, [=](const StepCall& c) {
-    with_real_type(dtype, [&](auto* type) {
-      using T = std::remove_pointer_t<decltype(type)>;
-      const T* from = c.at<const T>(x);
-      T* to = c.at<T>(y);
-      if (inner == 1) {
-        parallel_parts(threads, rows, rows_grain(n), [&](int64_t begin, int64_t end) {
-          kernels::softmax_rows(from + begin * n, to + begin * n, end - begin, n, logarithm);
-        });
-        return;
-      }
-      parallel_parts(threads, threads, 1, [&](int64_t part, int64_t parts_end) {
-        for (; part < parts_end; ++part) {
-          T* row = reinterpret_cast<T*>(c.scratch + part * n * 4);
-          for (int64_t r = rows * part / threads; r < rows * (part + 1) / threads; ++r) {
-            const int64_t at = r / inner * n * inner + r % inner;
-            for (int64_t i = 0; i < n; ++i) row[i] = from[at + i * inner];
-            kernels::softmax_rows(row, row, 1, n, logarithm);
-            for (int64_t i = 0; i < n; ++i) to[at + i * inner] = row[i];
+  l.emit(
+      inner > 1 ? "columns" : "rows", {x}, {y},
+      [=](const StepCall& c) {
+        with_real_type(dtype, [&](auto* type) {
+          using T = std::remove_pointer_t<decltype(type)>;
+          const T* from = c.at<const T>(x);
+          T* to = c.at<T>(y);
+          if (inner == 1) {
+            parallel_parts(threads, rows, rows_grain(n), [&](int64_t begin, int64_t end) {
+              kernels::softmax_rows(from + begin * n, to + begin * n, end - begin, n, logarithm);
+            });
+            return;
           }
-        }
-      });
-    });
-  }, scratch);
+          parallel_parts(threads, threads, 1, [&](int64_t part, int64_t parts_end) {
+            for (; part < parts_end; ++part) {
+              T* row = reinterpret_cast<T*>(c.scratch + part * n * 4);
+              for (int64_t r = rows * part / threads; r < rows * (part + 1) / threads; ++r) {
+                const int64_t at = r / inner * n * inner + r % inner;
+                for (int64_t i = 0; i < n; ++i) row[i] = from[at + i * inner];
+                kernels::softmax_rows(row, row, 1, n, logarithm);
+                for (int64_t i = 0; i < n; ++i) to[at + i * inner] = row[i];
+              }
+            }
+          });
+        });
+      },
+      scratch);
   return true;
 }
 
@@ -205,8 +206,8 @@ bool lower(const op::Reduce& o, Lowering& l) {
   }
   // Over all places of an image the blocked orders serve as well, and stay.
   Layout layout = Layout::plain;
-  const bool over_places = rank > 2 && !reduced[0] && !reduced[1] &&
-                           last == reduced.end() && first - reduced.begin() == 2;
+  const bool over_places = rank > 2 && !reduced[0] && !reduced[1] && last == reduced.end() &&
+                           first - reduced.begin() == 2;
   if (over_places) layout = l.preferred_layout(l.input(0));
   if (!o.keep && is_padded({.shape = shape, .layout = layout})) layout = Layout::plain;
   const FormId x = l.want(l.input(0), l.working(), layout);
@@ -224,8 +225,8 @@ bool lower(const op::Reduce& o, Lowering& l) {
       using T = std::remove_pointer_t<decltype(type)>;
       parallel_parts(threads, outer, rows_grain(n * inner), [&](int64_t i, int64_t end) {
         for (; i < end; ++i)
-          kernels::reduce_columns(kind, c.at<const T>(x) + i * n * inner,
-                                  c.at<T>(y) + i * inner, n, inner);
+          kernels::reduce_columns(kind, c.at<const T>(x) + i * n * inner, c.at<T>(y) + i * inner, n,
+                                  inner);
       });
     });
   });

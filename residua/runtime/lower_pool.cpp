@@ -37,10 +37,11 @@ bool emit_pool(Lowering& l, PoolKind kind, bool count_padding, const Window& w) 
   if (!pd) return false;
   const FormId x = integer ? l.want_integer(l.input(0), used) : l.want(l.input(0), dtype, used);
   const FormId y = l.write(0, dtype, used, integer ? l.form(x).scale : 0);
-  Step& step = l.emit(onednn_step(dnnl::pooling_v2_forward(pd),
-                                  {{DNNL_ARG_SRC, pd.src_desc(), x}, {DNNL_ARG_DST, pd.dst_desc(), y}},
-                                  pd.scratchpad_desc()),
-                      std::string(name_of(l.node().operation)), pd.impl_info_str(), {x}, {y});
+  Step& step =
+      l.emit(onednn_step(dnnl::pooling_v2_forward(pd),
+                         {{DNNL_ARG_SRC, pd.src_desc(), x}, {DNNL_ARG_DST, pd.dst_desc(), y}},
+                         pd.scratchpad_desc()),
+             std::string(name_of(l.node().operation)), pd.impl_info_str(), {x}, {y});
   step.info.operations = elements_of(y_shape) * elements_of(w.kernel);
   return true;
 }
@@ -51,7 +52,11 @@ bool lower(const op::Pool& o, Lowering& l) {
   if (!l.is_real(l.input(0))) return false;
   const Shape &x = l.shape(l.input(0)), &y = l.shape(l.output());
   const size_t axes = o.kernel.size();
-  Window w{o.kernel, o.stride, o.dilation, {o.padding.begin(), o.padding.begin() + static_cast<ptrdiff_t>(axes)}, {}};
+  Window w{o.kernel,
+           o.stride,
+           o.dilation,
+           {o.padding.begin(), o.padding.begin() + static_cast<ptrdiff_t>(axes)},
+           {}};
   for (size_t i = 0; i < axes; ++i) {
     --w.dilation[i];
     const int64_t reach = (o.kernel[i] - 1) * o.dilation[i] + 1;

@@ -38,8 +38,8 @@ bool lower(const op::Linear& o, Lowering& l) {
     Product p(l, o.activation, 1);
     const Shape rows{elements_of(x_shape) / w_shape[1], w_shape[1]};
     const Shape result{rows[0], w_shape[0]};
-    const auto bias_desc = p.has_bias() ? onednn_desc(DType::f32, {w_shape[0]}, Layout::plain)
-                                        : memory::desc();
+    const auto bias_desc =
+        p.has_bias() ? onednn_desc(DType::f32, {w_shape[0]}, Layout::plain) : memory::desc();
     const dnnl::inner_product_forward::primitive_desc pd(
         {dnnl::prop_kind::forward_inference, onednn_desc(p.source_type(), rows, Layout::plain),
          onednn_any(p.weight_type(), w_shape), bias_desc,
@@ -47,10 +47,13 @@ bool lower(const op::Linear& o, Lowering& l) {
         p.attributes(), onednn_engine(), true);
     if (!pd) return false;
     p.emit(dnnl::inner_product_forward(pd), pd.impl_info_str(),
-           {.source = pd.src_desc(), .weights = pd.weights_desc(), .bias = bias_desc,
-            .target = pd.dst_desc(), .scratchpad = pd.scratchpad_desc()},
-           onednn_desc(p.weight_type(), w_shape, Layout::plain),
-           2 * rows[0] * elements_of(w_shape), true);
+           {.source = pd.src_desc(),
+            .weights = pd.weights_desc(),
+            .bias = bias_desc,
+            .target = pd.dst_desc(),
+            .scratchpad = pd.scratchpad_desc()},
+           onednn_desc(p.weight_type(), w_shape, Layout::plain), 2 * rows[0] * elements_of(w_shape),
+           true);
     return true;
   });
 }
@@ -75,12 +78,12 @@ bool lower(const op::MatMul& o, Lowering& l) {
     const FormId from_a = l.want(l.input(0), l.working(), Layout::plain),
                  from_b = l.want(l.input(1), l.working(), Layout::plain),
                  to = l.write(0, l.working(), Layout::plain);
-    Step& step = l.emit(onednn_step(dnnl::matmul(pd),
-                                    {{DNNL_ARG_SRC, a, from_a},
-                                     {DNNL_ARG_WEIGHTS, b, from_b},
-                                     {DNNL_ARG_DST, y, to}},
-                                    pd.scratchpad_desc()),
-                        "matmul", pd.impl_info_str(), {from_a, from_b}, {to});
+    Step& step = l.emit(
+        onednn_step(
+            dnnl::matmul(pd),
+            {{DNNL_ARG_SRC, a, from_a}, {DNNL_ARG_WEIGHTS, b, from_b}, {DNNL_ARG_DST, y, to}},
+            pd.scratchpad_desc()),
+        "matmul", pd.impl_info_str(), {from_a, from_b}, {to});
     const int64_t inner = a_shape[a_shape.size() - (o.transpose_a ? 2 : 1)];
     step.info.operations = 2 * elements_of(y_shape) * inner;
     return true;

@@ -33,7 +33,10 @@ std::string layout_text(const Form& form) {
 }
 
 Lowering::Lowering(const Graph& graph, const PlanOptions& options, WeightStore& weights)
-    : graph_(graph), weights_(weights), lowered_(std::make_unique<Lowered>()) {
+    : graph_(graph),
+      weights_(weights),
+      lowered_(std::make_unique<Lowered>()),
+      chooser_(graph, options, choose_threads(static_cast<int>(options.threads)).count) {
   lowered_->options = options;
   lowered_->threads = choose_threads(static_cast<int>(options.threads)).count;
   working_ = options.dtype == PlanDType::bf16 ? DType::bf16 : DType::f32;
@@ -79,6 +82,7 @@ std::unique_ptr<Lowered> Lowering::lower_all() {
     ++index_;
   }
   lower_outputs();
+  chooser_.save();
   place_forms(*lowered_);
   for (const auto& step : lowered_->steps) lowered_->layers.push_back(step->info);
   return std::move(lowered_);
@@ -115,11 +119,11 @@ void Lowering::lower_outputs() {
       const int64_t bytes = form_bytes(form(from));
       last = add_form({.dtype = value.type.dtype, .shape = value.type.shape, .values = {v}});
       const FormId to = last;
-      Step& step = emit(
-          std::make_unique<KernelStep>([=](const StepCall& call) {
-            std::memcpy(call.address[to], call.address[from], static_cast<size_t>(bytes));
-          }),
-          "copy", "memcpy", {from}, {to});
+      Step& step =
+          emit(std::make_unique<KernelStep>([=](const StepCall& call) {
+                 std::memcpy(call.address[to], call.address[from], static_cast<size_t>(bytes));
+               }),
+               "copy", "memcpy", {from}, {to});
       step.info.name = value.name;
     }
     lowered_->forms[static_cast<size_t>(last)].output = static_cast<int64_t>(i);
@@ -131,9 +135,9 @@ bool Lowering::has(size_t i) const {
 }
 
 void Lowering::unsupported(const std::string& rule) const {
-  throw Error(ErrorKind::unsupported,
-              {.where = fmt::format("{} '{}'", name_of(node_->operation), node_->name),
-               .rule = rule});
+  throw Error(
+      ErrorKind::unsupported,
+      {.where = fmt::format("{} '{}'", name_of(node_->operation), node_->name), .rule = rule});
 }
 
 bool Lowering::is_real(ValueId value) const { return is_real_type(graph_.value(value).type.dtype); }
@@ -210,7 +214,8 @@ std::optional<QuantizedWeight> Lowering::quantized_weight(ValueId value) const {
 FormId Lowering::dequantized_constant(ValueId value) {
   const auto& weight = quantized_[static_cast<size_t>(value)];
   if (!weight)
-    throw Error(ErrorKind::internal, {.where = "plan", .rule = "a value is read before written",
+    throw Error(ErrorKind::internal, {.where = "plan",
+                                      .rule = "a value is read before written",
                                       .received = graph_.value(value).name});
   const Form& integers = form(forms_of_[static_cast<size_t>(weight->integers)].front());
   const int64_t count = elements_of(integers.shape);
@@ -234,8 +239,11 @@ FormId Lowering::want_integer(ValueId value, Layout layout) {
   for (const FormId id : forms)
     if (form(id).scale != 0 && same_order(form(id).shape, form(id).layout, layout)) return id;
   const FormId from = integer_form(value).value();
-  const FormId to = add_form({.dtype = form(from).dtype, .shape = form(from).shape,
-                              .layout = layout, .scale = form(from).scale, .values = {value}});
+  const FormId to = add_form({.dtype = form(from).dtype,
+                              .shape = form(from).shape,
+                              .layout = layout,
+                              .scale = form(from).scale,
+                              .values = {value}});
   emit_reorder(*this, from, to);
   forms.push_back(to);
   return to;
@@ -281,11 +289,17 @@ FormId Lowering::add_constant(std::shared_ptr<const void> bytes, int64_t count) 
 
 FormId Lowering::view(size_t out, FormId base, Layout layout, int64_t offset) {
   const ValueId v = output(out);
-  Form f{.dtype = form(base).dtype, .shape = shape(v), .layout = layout, .scale = form(base).scale,
-         .base = base, .offset = offset, .shared = true, .values = {v}};
+  Form f{.dtype = form(base).dtype,
+         .shape = shape(v),
+         .layout = layout,
+         .scale = form(base).scale,
+         .base = base,
+         .offset = offset,
+         .shared = true,
+         .values = {v}};
   if (form(base).is_constant())
-    f.constant = {form(base).constant, static_cast<const std::byte*>(form(base).constant.get()) +
-                                           offset};
+    f.constant = {form(base).constant,
+                  static_cast<const std::byte*>(form(base).constant.get()) + offset};
   if (f.constant) f.base = kNoForm;
   lowered_->forms[static_cast<size_t>(base)].shared = true;
   forms_of_[static_cast<size_t>(v)].push_back(add_form(std::move(f)));
@@ -311,25 +325,37 @@ bool Lowering::may_overwrite(FormId id) const {
   for (const ValueId v : f.values)
     for (const int64_t reader : readers_[static_cast<size_t>(v)])
       if (reader < static_cast<int64_t>(graph_.nodes.size()) &&
-          std::holds_alternative<op::Concat>(
-              graph_.nodes[static_cast<size_t>(reader)].operation))
+          std::holds_alternative<op::Concat>(graph_.nodes[static_cast<size_t>(reader)].operation))
         return false;
   return true;
 }
 
 FormId Lowering::write_over(size_t out, FormId over) {
   const ValueId v = output(out);
-  const Form f{.dtype = form(over).dtype, .shape = shape(v), .layout = form(over).layout,
-               .scale = 0, .base = over, .values = {v}};
+  const Form f{.dtype = form(over).dtype,
+               .shape = shape(v),
+               .layout = form(over).layout,
+               .scale = 0,
+               .base = over,
+               .values = {v}};
   forms_of_[static_cast<size_t>(v)].push_back(add_form(f));
   return forms_of_[static_cast<size_t>(v)].back();
 }
 
 void check_index(int64_t index, int64_t size, const std::string& where) {
   if (index >= 0 && index < size) return;
-  throw Error(ErrorKind::invalid_argument,
-              {.where = where, .rule = "an index is beyond its axis",
-               .expected = fmt::format("0 to {}", size - 1), .received = std::to_string(index)});
+  throw Error(ErrorKind::invalid_argument, {.where = where,
+                                            .rule = "an index is beyond its axis",
+                                            .expected = fmt::format("0 to {}", size - 1),
+                                            .received = std::to_string(index)});
+}
+
+void Lowering::mark_shared(FormId id) { lowered_->forms[static_cast<size_t>(id)].shared = true; }
+
+bool Lowering::same_memory(FormId a, FormId b) const {
+  while (form(a).base != kNoForm) a = form(a).base;
+  while (form(b).base != kNoForm) b = form(b).base;
+  return a == b;
 }
 
 void Lowering::set_integer(FormId id, DType dtype, float scale) {

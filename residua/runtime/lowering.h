@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "residua/runtime/kernel_choice.h"
 #include "residua/runtime/step.h"
 #include "residua/runtime/weight_store.h"
 
@@ -61,6 +62,7 @@ class Lowering {
   int threads() const { return lowered_->threads; }
   const PlanOptions& options() const { return lowered_->options; }
   WeightStore& weights() { return weights_; }
+  KernelChooser& chooser() { return chooser_; }
   const Form& form(FormId id) const { return lowered_->forms[static_cast<size_t>(id)]; }
   bool is_real(ValueId value) const;      // of a floating type
   bool is_constant(ValueId value) const;  // known now
@@ -72,7 +74,7 @@ class Lowering {
   std::vector<float> constant_numbers(ValueId value);  // of a constant of real numbers
   std::optional<QuantizedWeight> quantized_weight(ValueId value) const;
   std::optional<FormId> integer_form(ValueId value) const;  // u8 or s8 with a scale
-  FormId want_integer(ValueId value, Layout layout);  // the same in this order
+  FormId want_integer(ValueId value, Layout layout);        // the same in this order
   std::optional<WantedInteger> wanted_integer(ValueId value) const;
 
   // --- writing
@@ -85,6 +87,8 @@ class Lowering {
   bool may_overwrite(FormId form) const;   // nothing reads it after this node
   FormId write_over(size_t output, FormId form);
   void set_integer(FormId form, DType dtype, float scale);
+  void mark_shared(FormId form);
+  bool same_memory(FormId a, FormId b) const;
   void remember_quantized(ValueId value, QuantizedWeight weight);
 
   // --- steps
@@ -103,12 +107,13 @@ class Lowering {
   const Graph& graph_;
   WeightStore& weights_;
   std::unique_ptr<Lowered> lowered_;
+  KernelChooser chooser_;
   DType working_ = DType::f32;
   const Node* node_ = nullptr;
   int64_t index_ = 0;
-  std::vector<std::vector<FormId>> forms_of_;    // each value
-  std::vector<int64_t> last_use_;                // node that reads each value last
-  std::vector<std::vector<int64_t>> readers_;    // nodes that read each value
+  std::vector<std::vector<FormId>> forms_of_;  // each value
+  std::vector<int64_t> last_use_;              // node that reads each value last
+  std::vector<std::vector<int64_t>> readers_;  // nodes that read each value
   std::vector<std::optional<QuantizedWeight>> quantized_;
 };
 

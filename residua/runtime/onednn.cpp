@@ -14,7 +14,7 @@ memory::dims dims_of(const Shape& shape) { return shape.empty() ? memory::dims{1
 
 memory::format_tag onednn_tag(Layout layout, size_t rank) {
   using tag = memory::format_tag;
-  static constexpr tag kPlain[] = {tag::a,     tag::a,      tag::ab,      tag::abc,
+  static constexpr tag kPlain[] = {tag::a,    tag::a,     tag::ab,     tag::abc,
                                    tag::abcd, tag::abcde, tag::abcdef, tag::abcdefg};
   static constexpr tag kLast[] = {tag::nc, tag::nwc, tag::nhwc, tag::ndhwc};
   static constexpr tag k4[] = {tag::undef, tag::nCw4c, tag::nChw4c, tag::nCdhw4c};
@@ -59,11 +59,12 @@ class OnednnStep final : public Step {
       void* now = call.address[arguments_[i].form];
       if (state.memories[i].get_data_handle() != now) state.memories[i].set_data_handle(now);
     }
-    const dnnl_status_t status = dnnl_primitive_execute(
-        primitive_.get(), state.stream.get(), static_cast<int>(state.arguments.size()),
-        state.arguments.data());
+    const dnnl_status_t status =
+        dnnl_primitive_execute(primitive_.get(), state.stream.get(),
+                               static_cast<int>(state.arguments.size()), state.arguments.data());
     if (status != dnnl_success)
-      throw Error(ErrorKind::internal, {.where = info.name, .rule = "oneDNN failed to execute",
+      throw Error(ErrorKind::internal, {.where = info.name,
+                                        .rule = "oneDNN failed to execute",
                                         .received = "status " + std::to_string(status)});
   }
 
@@ -174,7 +175,8 @@ FormId packed_constant(Lowering& l, FormId from, const memory::desc& from_desc,
                        const memory::desc& to_desc) {
   const auto& source = l.form(from);
   if (from_desc == to_desc) return from;
-  const std::string key(reinterpret_cast<const char*>(&to_desc.data), sizeof to_desc.data);
+  std::string key(reinterpret_cast<const char*>(&from_desc.data), sizeof from_desc.data);
+  key.append(reinterpret_cast<const char*>(&to_desc.data), sizeof to_desc.data);
   const auto make = [&]() -> std::shared_ptr<const void> {
     const auto bytes = aligned_bytes(static_cast<int64_t>(to_desc.get_size()));
     memory input(from_desc, onednn_engine(), const_cast<void*>(source.constant.get()));

@@ -102,18 +102,16 @@ void place_forms(Lowered& l) {
     for (const FormId id : step->reads) {
       const int64_t n = root_number(id);
       written.resize(roots.size(), false);
-      if (n >= 0 && std::find(operation.writes.begin(), operation.writes.end(), n) ==
-                        operation.writes.end())
+      if (n >= 0 &&
+          std::find(operation.writes.begin(), operation.writes.end(), n) == operation.writes.end())
         add(operation.reads, n);
     }
     problem.operations.push_back(std::move(operation));
     scratch = std::max(scratch, step->scratch_bytes);
   }
-  const BufferPlan plan =
-      plan_buffers(problem, {.in_place = false, .alignment = kPlaceAlignment});
+  const BufferPlan plan = plan_buffers(problem, {.in_place = false, .alignment = kPlaceAlignment});
   l.place.assign(l.forms.size(), -1);
-  for (size_t i = 0; i < roots.size(); ++i)
-    l.place[static_cast<size_t>(roots[i])] = plan.offset[i];
+  for (size_t i = 0; i < roots.size(); ++i) l.place[static_cast<size_t>(roots[i])] = plan.offset[i];
   l.scratch_place = (plan.bytes + kPlaceAlignment - 1) / kPlaceAlignment * kPlaceAlignment;
   l.block_bytes = l.scratch_place + scratch;
 }

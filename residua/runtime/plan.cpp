@@ -7,7 +7,8 @@ namespace residua {
 
 void PlanOptions::fields(Fields& f) {
   f.add("dtype", dtype, "type of real numbers between the layers");
-  f.add("threads", threads, "threads of a run; 0: as many as the limits allow", {.min = 0, .max = 4096});
+  f.add("threads", threads, "threads of a run; 0: as many as the limits allow",
+        {.min = 0, .max = 4096});
   f.add("kernels", kernels, "choose kernels by a fixed rule, or by measured time");
   f.add("winograd", winograd, "allow Winograd's convolutions, which are less exact");
   f.add("cache", cache, "folder of measured choices; empty: the user's cache folder");

@@ -12,8 +12,7 @@ namespace {
 
 // Whether s f(x) = f(s x), so that the target's scale may go into the factors.
 bool scales_through(const op::Activation& a) {
-  return a.kind == UnaryKind::none || a.kind == UnaryKind::relu ||
-         a.kind == UnaryKind::leaky_relu;
+  return a.kind == UnaryKind::none || a.kind == UnaryKind::relu || a.kind == UnaryKind::leaky_relu;
 }
 
 }  // namespace
@@ -51,9 +50,7 @@ dnnl::primitive_attr Product::attributes() const {
   const bool early = target_scale_ != 0 && scales_through(activation_);
   const float divide = early ? target_scale_ : 1;
   dnnl::post_ops post_ops;
-  if (summand_)
-    post_ops.append_sum(summand_scale_ / divide, 0,
-                        onednn_type(summand_type_).value());
+  if (summand_) post_ops.append_sum(summand_scale_ / divide, 0, onednn_type(summand_type_).value());
   if (follows_) append_activation(post_ops, activation_);
   if (target_scale_ != 0 && !early)
     post_ops.append_eltwise(1, dnnl::algorithm::eltwise_linear, 1 / target_scale_, 0);
@@ -79,18 +76,17 @@ FormId Product::bias() {
   const auto bytes = aligned_bytes(static_cast<int64_t>(numbers.size() * sizeof(float)));
   auto* to = reinterpret_cast<float*>(bytes.get());
   for (size_t i = 0; i < numbers.size(); ++i)
-    to[i] = numbers[i] /
-            (weight_->scales[weight_->scales.size() == 1 ? 0 : i] * source_scale_);
+    to[i] = numbers[i] / (weight_->scales[weight_->scales.size() == 1 ? 0 : i] * source_scale_);
   return l_.add_constant(bytes, static_cast<int64_t>(numbers.size() * sizeof(float)));
 }
 
-// The result lies over the summand, or over a copy of it.
-FormId Product::target(Layout layout) {
+// The result lies over the summand, or over a copy of it where that is read later or is the source.
+FormId Product::target(FormId source, Layout layout) {
   if (!summand_) return l_.write(0, target_type_, layout, target_scale_);
   const FormId from = target_scale_ != 0 ? l_.want_integer(l_.input(3), layout)
                                          : l_.want(l_.input(3), target_type_, layout);
-  const FormId to = l_.may_overwrite(from) ? l_.write_over(0, from)
-                                             : l_.write(0, target_type_, layout);
+  const bool over = l_.may_overwrite(from) && !l_.same_memory(from, source);
+  const FormId to = over ? l_.write_over(0, from) : l_.write(0, target_type_, layout);
   l_.set_integer(to, target_type_, target_scale_);
   if (l_.form(to).base == kNoForm) {
     const auto bytes = static_cast<size_t>(form_bytes(l_.form(from)));
@@ -112,7 +108,7 @@ void Product::emit(const dnnl::primitive& primitive, const std::string& kernel,
       flat ? Layout::plain : layout_of(descs.target, target_type_, y_shape).value();
   const FormId x = weight_ ? l_.want_integer(l_.input(0), x_layout)
                            : l_.want(l_.input(0), source_type_, x_layout);
-  const FormId w = weights(given, descs.weights), b = bias(), y = target(y_layout);
+  const FormId w = weights(given, descs.weights), b = bias(), y = target(x, y_layout);
   std::vector<OnednnArgument> arguments{{DNNL_ARG_SRC, descs.source, x},
                                         {DNNL_ARG_WEIGHTS, descs.weights, w},
                                         {DNNL_ARG_DST, descs.target, y}};

@@ -25,14 +25,15 @@ class Product {
   bool has_bias() const { return l_.has(2); }
   dnnl::primitive_attr attributes() const;
 
-  // `weights_as_given`: how the graph's weights lie. `flat`: source and target are rows of a matrix.
+  // `weights_as_given`: how the graph's weights lie. `flat`: source and target are rows of a
+  // matrix.
   void emit(const dnnl::primitive& primitive, const std::string& kernel, const ProductDescs& descs,
             const dnnl::memory::desc& weights_as_given, int64_t operations, bool flat = false);
 
  private:
   FormId weights(const dnnl::memory::desc& given, const dnnl::memory::desc& packed);
   FormId bias();
-  FormId target(Layout layout);
+  FormId target(FormId source, Layout layout);
 
   Lowering& l_;
   const op::Activation& activation_;

@@ -70,8 +70,10 @@ class Quantizer {
     for (const Node& node : in_.nodes) names.push_back(node.name);
     for (const std::string& name : options_.keep)
       if (std::find(names.begin(), names.end(), name) == names.end())
-        throw Error(ErrorKind::not_found, {.where = "quantize.keep", .rule = "no node has this name",
-                                           .received = name, .hint = nearest_names_hint(name, names)});
+        throw Error(ErrorKind::not_found, {.where = "quantize.keep",
+                                           .rule = "no node has this name",
+                                           .received = name,
+                                           .hint = nearest_names_hint(name, names)});
   }
 
   // The values that become integers: what products read, and their summands.
@@ -91,12 +93,12 @@ class Quantizer {
   IntegerType integer_type(const ValueStatistics& s) const {
     const bool positive = s.min >= 0;
     const int levels = positive ? 255 : 127;
-    const double threshold =
-        choose_threshold(s, options_.calibration, options_.percentile, levels);
+    const double threshold = choose_threshold(s, options_.calibration, options_.percentile, levels);
     return {positive ? DType::u8 : DType::i8, threshold > 0 ? threshold / levels : 1};
   }
 
-  // What only a max pool reads becomes integers of the pool's type, so that the pool is in integers.
+  // What only a max pool reads becomes integers of the pool's type, so that the pool is in
+  // integers.
   void spread_through_pools() {
     for (auto node = in_.nodes.rbegin(); node != in_.nodes.rend(); ++node) {
       const auto* pool = std::get_if<op::Pool>(&node->operation);
@@ -164,8 +166,8 @@ class Quantizer {
     if (!weights_.contains(w)) {
       const std::string& name = value.name;
       const ValueId q = add_constant(name + ".integers", DType::i8, value.type.shape, integers);
-      const ValueId s = add_constant(name + ".scales", DType::f32,
-                                     {static_cast<int64_t>(rows)}, scales);
+      const ValueId s =
+          add_constant(name + ".scales", DType::f32, {static_cast<int64_t>(rows)}, scales);
       const ValueId back = add_value(name + ".dequantized", DType::f32, value.type.shape);
       out_.nodes.push_back({op::Dequantize{.axis = 0}, {q, s}, {back}, name});
       weights_[w] = back;
@@ -191,7 +193,8 @@ class Quantizer {
     const ValueId bias = input_or_none(node, 2);
     if (options_.bias_correction) {
       std::vector<double> numbers(correction.size(), 0);
-      if (bias != kNoValue) numbers = read_numbers(in_.value(bias).type, *in_.value(bias).constant).data;
+      if (bias != kNoValue)
+        numbers = read_numbers(in_.value(bias).type, *in_.value(bias).constant).data;
       for (size_t i = 0; i < numbers.size(); ++i) numbers[i] += correction[i];
       node.inputs.resize(std::max<size_t>(node.inputs.size(), 3), kNoValue);
       node.inputs[2] = add_constant(in_.value(node.outputs[0]).name + ".bias", DType::f32,
@@ -243,7 +246,8 @@ void QuantizeOptions::fields(Fields& f) {
         {.min = 50, .max = 100});
   f.add("bias_correction", bias_correction, "subtract the mean error of rounded weights");
   f.add("keep", keep, "nodes that stay in real numbers");
-  f.add("threads", threads, "threads of the calibration; 0: as many as the limits allow", {.min = 0});
+  f.add("threads", threads, "threads of the calibration; 0: as many as the limits allow",
+        {.min = 0});
 }
 
 Graph quantize(const Graph& graph, std::span<const Sample> samples,

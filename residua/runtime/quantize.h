@@ -28,7 +28,8 @@ struct QuantizeOptions {
   void fields(Fields& f);
 };
 
-// Throws ErrorKind::not_found for a name in `keep` that no node has, and what observe_values throws.
+// Throws ErrorKind::not_found for a name in `keep` that no node has, and what observe_values
+// throws.
 Graph quantize(const Graph& graph, std::span<const Sample> samples,
                const QuantizeOptions& options = {});
 

@@ -12,8 +12,8 @@
  *   residua_model_free(model);
  *
  * A model may be used by several threads at once, a session by one at a time. Handles are freed by
- * their own functions, in any order; freeing NULL does nothing. Functions that return a status leave
- * their results untouched unless it is RESIDUA_OK. */
+ * their own functions, in any order; freeing NULL does nothing. Functions that return a status
+ * leave their results untouched unless it is RESIDUA_OK. */
 #ifndef RESIDUA_H_
 #define RESIDUA_H_
 

@@ -27,8 +27,10 @@ std::byte* new_block(int64_t bytes) {
 void check_pointers(std::string_view what, size_t expected, size_t received) {
   if (expected != received)
     throw Error(ErrorKind::invalid_argument,
-                {.where = "session", .rule = fmt::format("{} must be one for each of the plan's", what),
-                 .expected = std::to_string(expected), .received = std::to_string(received)});
+                {.where = "session",
+                 .rule = fmt::format("{} must be one for each of the plan's", what),
+                 .expected = std::to_string(expected),
+                 .received = std::to_string(received)});
 }
 
 void check_pointer(std::string_view what, const std::string& name, const void* pointer,
@@ -66,8 +68,8 @@ void Session::set_addresses(std::span<const void* const> inputs, std::span<void*
   const Lowered& l = plan_->lowered();
   for (size_t i = 0; i < l.forms.size(); ++i) {
     if (l.forms[i].input >= 0)
-      address_[i] = static_cast<std::byte*>(
-          const_cast<void*>(inputs[static_cast<size_t>(l.forms[i].input)]));
+      address_[i] =
+          static_cast<std::byte*>(const_cast<void*>(inputs[static_cast<size_t>(l.forms[i].input)]));
     if (l.forms[i].output >= 0)
       address_[i] = static_cast<std::byte*>(outputs[static_cast<size_t>(l.forms[i].output)]);
   }

@@ -18,8 +18,7 @@ std::shared_ptr<std::byte> aligned_bytes(int64_t bytes);
 class WeightStore {
  public:
   // What `make` gave at the first call for this source and key.
-  std::shared_ptr<const void> get(const std::shared_ptr<const void>& source,
-                                  const std::string& key,
+  std::shared_ptr<const void> get(const std::shared_ptr<const void>& source, const std::string& key,
                                   const std::function<std::shared_ptr<const void>()>& make);
 
  private:

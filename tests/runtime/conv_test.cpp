@@ -1,4 +1,7 @@
 // Convolutions and products of plans against the reference interpreter.
+#include <filesystem>
+#include <fstream>
+
 #include "tests/runtime/plan_check.h"
 
 namespace residua {
@@ -31,7 +34,8 @@ const std::vector<ConvCase>& conv_cases() {
       {{1, 12, 7, 7}, {12, 1, 3, 3}, {.padding = {1, 1, 1, 1}, .groups = 12}},
       {{1, 16, 7, 7}, {32, 4, 3, 3}, {.padding = {1, 1, 1, 1}, .groups = 4}},
       {{2, 4, 15}, {6, 4, 5}, {.stride = {2}, .padding = {2, 2}, .dilation = {1}}},
-      {{1, 3, 4, 5, 6}, {8, 3, 2, 2, 2},
+      {{1, 3, 4, 5, 6},
+       {8, 3, 2, 2, 2},
        {.stride = {1, 1, 1}, .padding = {0, 0, 0, 1, 1, 1}, .dilation = {1, 1, 1}}},
       {{1, 16, 6, 6}, {16, 16, 3, 3}, {.padding = {1, 1, 1, 1}, .activation = {UnaryKind::relu}}},
       {{1, 16, 6, 6}, {24, 16, 1, 1}, {.activation = {UnaryKind::relu}}, true, true},
@@ -64,7 +68,8 @@ TEST(PlanConv, ActivationsFollow) {
         kind == UnaryKind::log1p || kind == UnaryKind::sqrt || kind == UnaryKind::rsqrt ||
         kind == UnaryKind::reciprocal)
       continue;  // jump, or are not defined, at some numbers of a sum
-    const Graph graph = conv_graph({{1, 5, 4, 4}, {7, 5, 1, 1}, {.activation = {kind, 0.25, 0.75}}});
+    const Graph graph =
+        conv_graph({{1, 5, 4, 4}, {7, 5, 1, 1}, {.activation = {kind, 0.25, 0.75}}});
     EXPECT_LE(plan_error(graph), kFp32) << to_text(graph) << kernels_of(graph);
   }
 }
@@ -74,13 +79,33 @@ TEST(PlanConv, Winograd) {
   EXPECT_LE(plan_error(graph, {.winograd = true}), kFp32) << kernels_of(graph, {.winograd = true});
 }
 
+// Choices are written once and read again; a broken file counts as none.
+TEST(PlanConv, MeasuredChoicesAreKept) {
+  const std::string folder = testing::TempDir() + "/residua_kernel_choices";
+  std::filesystem::remove_all(folder);
+  const PlanOptions options{.kernels = KernelChoice::measured, .winograd = true, .cache = folder};
+  const Graph graph = conv_graph({{1, 32, 14, 14}, {32, 32, 3, 3}, {.padding = {1, 1, 1, 1}}});
+  EXPECT_LE(plan_error(graph, options), kFp32);
+  const auto file = std::filesystem::directory_iterator(folder)->path();
+  const std::string chosen = kernels_of(graph, options);
+  EXPECT_EQ(kernels_of(graph, options), chosen);
+  std::ofstream(file) << "{";
+  EXPECT_LE(plan_error(graph, options), kFp32);
+  kernels_of(graph, options);
+  EXPECT_GT(std::filesystem::file_size(file), 20u);  // written anew
+  std::filesystem::remove_all(folder);
+}
+
 TEST(PlanConv, Transposed) {
   for (const int64_t groups : {1, 2}) {
     GraphBuilder b;
-    const ValueId x = b.input("x", DType::f32, {2, 6, 5, 4}), w = random_constant(b, {6, 4, 3, 3}, 1),
+    const ValueId x = b.input("x", DType::f32, {2, 6, 5, 4}),
+                  w = random_constant(b, {6, 4, 3, 3}, 1),
                   bias = random_constant(b, {4 * groups}, 2);
-    b.output("y", b.add(op::ConvTranspose{.stride = {2, 2}, .padding = {1, 1, 1, 1},
-                                          .output_padding = {1, 0}, .groups = groups},
+    b.output("y", b.add(op::ConvTranspose{.stride = {2, 2},
+                                          .padding = {1, 1, 1, 1},
+                                          .output_padding = {1, 0},
+                                          .groups = groups},
                         {x, w, bias}));
     const Graph graph = b.finish();
     EXPECT_LE(plan_error(graph), kFp32) << kernels_of(graph);

@@ -26,11 +26,16 @@ Graph block_graph(const BlockCase& c) {
                                  weight({c.middle, wide, 1, 1}, 3), weight({c.middle}, 4),
                                  weight({c.outputs, c.middle, 1, 1}, 5), weight({c.outputs}, 6)});
   else
-    inputs.insert(inputs.end(), {weight({wide, c.x[1], 1, 1}, 1), weight({wide}, 2), weight(grouped, 3),
-                                 weight({wide}, 4), weight({c.outputs, wide, 1, 1}, 5), weight({c.outputs}, 6)});
-  b.output("y", b.add(op::FusedBlock{.conv_first = c.conv_first, .residual = c.residual, .stride = c.stride,
-                                     .padding = c.kernel / 2, .groups = c.groups,
-                                     .activation = {UnaryKind::silu}}, inputs));
+    inputs.insert(inputs.end(),
+                  {weight({wide, c.x[1], 1, 1}, 1), weight({wide}, 2), weight(grouped, 3),
+                   weight({wide}, 4), weight({c.outputs, wide, 1, 1}, 5), weight({c.outputs}, 6)});
+  b.output("y", b.add(op::FusedBlock{.conv_first = c.conv_first,
+                                     .residual = c.residual,
+                                     .stride = c.stride,
+                                     .padding = c.kernel / 2,
+                                     .groups = c.groups,
+                                     .activation = {UnaryKind::silu}},
+                      inputs));
   return b.finish();
 }
 
@@ -68,8 +73,15 @@ TEST(FusedBlock, WorkspaceDependsOnNeitherHeightNorMiddle) {
     const std::vector<float> zeros(static_cast<size_t>(middle * 64 * 9), 0.0f);
     kernels::BlockWeights weights;
     for (size_t i = 0; i < 3; ++i) weights.weight[i] = weights.bias[i] = zeros.data();
-    const kernels::BlockShape shape{.conv_first = true, .height = height, .width = 64, .channels = 64,
-                                    .padding = 1, .groups = 8, .grouped_outputs = 64, .middle = middle, .outputs = 64};
+    const kernels::BlockShape shape{.conv_first = true,
+                                    .height = height,
+                                    .width = 64,
+                                    .channels = 64,
+                                    .padding = 1,
+                                    .groups = 8,
+                                    .grouped_outputs = 64,
+                                    .middle = middle,
+                                    .outputs = 64};
     return kernels::FusedBlock(shape, weights).workspace_bytes();
   };
   const int64_t one = bytes(64, 256);

@@ -42,8 +42,8 @@ TEST(PlanOperators, Unary) {
     const auto kind = static_cast<UnaryKind>(i);
     if (kind == UnaryKind::logical_not) continue;
     const bool positive = kind == UnaryKind::log || kind == UnaryKind::log1p ||
-                          kind == UnaryKind::sqrt ||
-                          kind == UnaryKind::rsqrt || kind == UnaryKind::reciprocal;
+                          kind == UnaryKind::sqrt || kind == UnaryKind::rsqrt ||
+                          kind == UnaryKind::reciprocal;
     const bool jumps = kind == UnaryKind::floor || kind == UnaryKind::ceil ||
                        kind == UnaryKind::round || kind == UnaryKind::sign;
     GraphBuilder b;
@@ -88,9 +88,11 @@ TEST(PlanOperators, BatchNorm) {
     GraphBuilder b;
     const ValueId x = b.input("x", DType::f32, {2, channels, 5, 3});
     const ValueId y = b.add(op::Conv{}, {x, random_constant(b, {channels, channels, 1, 1}, 7)});
-    const auto variance = b.constant("variance", {channels}, std::vector<float>(static_cast<size_t>(channels), 0.5f));
-    b.output("y", b.add(op::BatchNorm{}, {y, random_constant(b, {channels}, 1), variance,
-                                          random_constant(b, {channels}, 2), random_constant(b, {channels}, 3)}));
+    const auto variance =
+        b.constant("variance", {channels}, std::vector<float>(static_cast<size_t>(channels), 0.5f));
+    b.output("y", b.add(op::BatchNorm{},
+                        {y, random_constant(b, {channels}, 1), variance,
+                         random_constant(b, {channels}, 2), random_constant(b, {channels}, 3)}));
     const Graph graph = b.finish();
     EXPECT_LE(plan_error(graph), kFp32) << kernels_of(graph);
     EXPECT_LE(plan_error(graph, {.dtype = PlanDType::bf16}), 0.02);
@@ -101,10 +103,19 @@ TEST(PlanOperators, Pools) {
   for (const PoolKind kind : {PoolKind::max, PoolKind::average})
     for (const bool counted : {false, true}) {
       check(op::Pool{.kind = kind, .count_padding = counted}, {{{2, 18, 6, 4}}});
-      check(op::Pool{.kind = kind, .kernel = {3, 3}, .stride = {2, 2}, .padding = {1, 1, 1, 1},
-                     .count_padding = counted}, {{{1, 16, 7, 8}}});
-      check(op::Pool{.kind = kind, .kernel = {3, 2}, .stride = {2, 2}, .padding = {0, 0, 0, 0},
-                     .ceil = true, .count_padding = counted}, {{{1, 16, 8, 7}}});
+      check(op::Pool{.kind = kind,
+                     .kernel = {3, 3},
+                     .stride = {2, 2},
+                     .padding = {1, 1, 1, 1},
+                     .count_padding = counted},
+            {{{1, 16, 7, 8}}});
+      check(op::Pool{.kind = kind,
+                     .kernel = {3, 2},
+                     .stride = {2, 2},
+                     .padding = {0, 0, 0, 0},
+                     .ceil = true,
+                     .count_padding = counted},
+            {{{1, 16, 8, 7}}});
     }
   check(op::AdaptivePool{}, {{{2, 18, 6, 4}}});
   check(op::AdaptivePool{.sizes = {3, 2}}, {{{2, 16, 6, 4}}});
@@ -158,14 +169,17 @@ TEST(PlanOperators, Attention) {
       for (const auto& [queries, keys] : {std::pair<int64_t, int64_t>{1, 1}, {7, 9}, {65, 130}}) {
         const op::Attention o{.scale = 0.3, .causal = causal};
         check(o, {{{2, 4, queries, width}}, {{2, 2, keys, width}}, {{2, 2, keys, width}}});
-        check(o, {{{1, 2, queries, width}}, {{1, 2, keys, width}}, {{1, 2, keys, width}},
+        check(o, {{{1, 2, queries, width}},
+                  {{1, 2, keys, width}},
+                  {{1, 2, keys, width}},
                   {{queries, keys}}});
       }
 }
 
 TEST(PlanOperators, AttentionOfLargeScores) {
   GraphBuilder b;
-  const ValueId q = b.input("q", DType::f32, {1, 1, 20, 16}), k = b.input("k", DType::f32, {1, 1, 90, 16}),
+  const ValueId q = b.input("q", DType::f32, {1, 1, 20, 16}),
+                k = b.input("k", DType::f32, {1, 1, 90, 16}),
                 v = b.input("v", DType::f32, {1, 1, 90, 16});
   b.output("y", b.add(op::Attention{.scale = 500}, {q, k, v}));
   EXPECT_LE(plan_error(b.finish()), 1e-3);  // scores of 1,000 keep 4 digits behind the point

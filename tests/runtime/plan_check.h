@@ -28,7 +28,8 @@ inline int64_t count_of(const Shape& shape) {
 
 // Weights small enough for sums over a row to stay near 1.
 inline ValueId random_constant(GraphBuilder& b, const Shape& shape, uint64_t seed) {
-  const double fan = shape.empty() ? 1 : static_cast<double>(count_of(shape)) / static_cast<double>(shape[0]);
+  const double fan =
+      shape.empty() ? 1 : static_cast<double>(count_of(shape)) / static_cast<double>(shape[0]);
   return b.constant("constant" + std::to_string(seed), shape,
                     random_numbers(count_of(shape), seed, std::sqrt(3 / std::max(fan, 1.0))));
 }
@@ -39,7 +40,9 @@ inline std::vector<Numbers> random_inputs(const Graph& graph, uint64_t seed) {
     Numbers n{graph.value(v).type, {}};
     const auto numbers = random_numbers(count_of(n.type.shape), seed++);
     const bool real = n.type.dtype == DType::f32;
-    for (const float x : numbers) n.data.push_back(real ? static_cast<double>(x) : std::floor(std::abs(static_cast<double>(x)) * 5));
+    for (const float x : numbers)
+      n.data.push_back(real ? static_cast<double>(x)
+                            : std::floor(std::abs(static_cast<double>(x)) * 5));
     inputs.push_back(std::move(n));
   }
   return inputs;
@@ -78,7 +81,8 @@ inline double relative_error(const Numbers& expected, const Numbers& received) {
     scale = std::max(scale, std::abs(e));
     difference = std::max(difference, std::isfinite(r) ? std::abs(e - r) : INFINITY);
   }
-  for (const double e : expected.data) if (std::isfinite(e)) scale = std::max(scale, std::abs(e));
+  for (const double e : expected.data)
+    if (std::isfinite(e)) scale = std::max(scale, std::abs(e));
   return difference == 0 ? 0 : difference / std::max(scale, 1e-30);
 }
 
@@ -91,7 +95,8 @@ inline double plan_error(const Graph& graph, const PlanOptions& options = {}) {
     const auto inputs = random_inputs(graph, seed);
     const auto expected = interpret(graph, inputs), received = run_plan(session, inputs);
     EXPECT_EQ(expected.size(), received.size());
-    for (size_t i = 0; i < expected.size(); ++i) error = std::max(error, relative_error(expected[i], received[i]));
+    for (size_t i = 0; i < expected.size(); ++i)
+      error = std::max(error, relative_error(expected[i], received[i]));
   }
   return error;
 }

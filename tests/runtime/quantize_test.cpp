@@ -18,10 +18,13 @@ Graph integer_network(int64_t channels) {
   ValueId y = b.add(relu, {x, random_constant(b, {channels, 3, 3, 3}, 1)}, "stem");
   y = b.add(op::Pool{}, {y});
   for (uint64_t i = 0; i < 2; ++i) {
-    const ValueId inner = b.add(relu, {y, random_constant(b, {channels, channels, 3, 3}, 10 + i),
-                                       random_constant(b, {channels}, 20 + i)}, "inner" + std::to_string(i));
-    y = b.add(i == 0 ? plain : relu, {inner, random_constant(b, {channels, channels, 3, 3}, 30 + i),
-                                      kNoValue, y}, "outer" + std::to_string(i));
+    const ValueId inner = b.add(relu,
+                                {y, random_constant(b, {channels, channels, 3, 3}, 10 + i),
+                                 random_constant(b, {channels}, 20 + i)},
+                                "inner" + std::to_string(i));
+    y = b.add(i == 0 ? plain : relu,
+              {inner, random_constant(b, {channels, channels, 3, 3}, 30 + i), kNoValue, y},
+              "outer" + std::to_string(i));
   }
   y = b.add(op::Reshape{.sizes = {2, -1}}, {b.add(op::AdaptivePool{}, {y})});
   b.output("scores", b.add(op::Linear{}, {y, random_constant(b, {7, channels}, 40)}, "head"));
@@ -74,8 +77,8 @@ TEST(Quantize, EveryProductAndTheResidualAdditionsAreInIntegers) {
   EXPECT_GE(integer, 6u) << text;  // input, stem, pool, two blocks; the last one's result is pooled
 }
 
-// Eight bits over five layers of weights and inputs that are spread evenly. Entropy cuts the ends of
-// such ranges: measured 0.10; the others stay below 0.06.
+// Eight bits over five layers of weights and inputs that are spread evenly. Entropy cuts the ends
+// of such ranges: measured 0.10; the others stay below 0.06.
 TEST(Quantize, StaysNearTheRealGraph) {
   const Graph graph = integer_network(18);
   EXPECT_LE(integer_error(graph, {.calibration = Calibration::min_max}), 0.06);
@@ -88,7 +91,9 @@ TEST(Quantize, KeepsWhatItIsTold) {
   const Graph integer = quantize(graph, samples_of(graph, 2), {.keep = {"head", "stem"}});
   int dequantized = 0;
   for (const Node& node : integer.nodes)
-    if (std::holds_alternative<op::Dequantize>(node.operation) && integer.value(node.inputs[0]).constant) ++dequantized;
+    if (std::holds_alternative<op::Dequantize>(node.operation) &&
+        integer.value(node.inputs[0]).constant)
+      ++dequantized;
   EXPECT_EQ(dequantized, 4);
   EXPECT_THROW(quantize(graph, samples_of(graph, 1), {.keep = {"heat"}}), Error);
   EXPECT_THROW(quantize(graph, {}), Error);
@@ -105,11 +110,13 @@ TEST(Quantize, BiasCorrectionRestoresTheMean) {
   const Graph graph = b.finish();
   const auto samples = samples_of(graph, 16);
   const auto mean_error = [&](bool correct) {
-    const Graph integer = quantize(graph, samples, {.calibration = Calibration::min_max, .bias_correction = correct});
+    const Graph integer =
+        quantize(graph, samples, {.calibration = Calibration::min_max, .bias_correction = correct});
     double sum = 0;
     for (int i = 0; i < 16; ++i) {
       const auto inputs = random_inputs(graph, 1000 + static_cast<uint64_t>(i));
-      const auto real = interpret(graph, inputs)[0].data, rounded = interpret(integer, inputs)[0].data;
+      const auto real = interpret(graph, inputs)[0].data,
+                 rounded = interpret(integer, inputs)[0].data;
       for (size_t k = 0; k < real.size(); ++k) sum += rounded[k] - real[k];
     }
     return std::abs(sum) / (16 * 8);
@@ -119,7 +126,8 @@ TEST(Quantize, BiasCorrectionRestoresTheMean) {
 }
 
 TEST(Calibrate, Thresholds) {
-  ValueStatistics s{.min = 0, .max = 100, .channel_mean = {}, .histogram = std::vector<int64_t>(2048, 0)};
+  ValueStatistics s{
+      .min = 0, .max = 100, .channel_mean = {}, .histogram = std::vector<int64_t>(2048, 0)};
   for (size_t i = 0; i < 205; ++i) s.histogram[i] = 1000;  // up to 10
   s.histogram.back() = 1;                                  // one far away
   EXPECT_EQ(choose_threshold(s, Calibration::min_max, 0, 255), 100);
@@ -129,7 +137,8 @@ TEST(Calibrate, Thresholds) {
 
 // A bell of width 2 with one value far away: the 16 bins of a level would be coarse for it.
 TEST(Calibrate, EntropyCutsWhatIsRare) {
-  ValueStatistics s{.min = 0, .max = 100, .channel_mean = {}, .histogram = std::vector<int64_t>(2048, 0)};
+  ValueStatistics s{
+      .min = 0, .max = 100, .channel_mean = {}, .histogram = std::vector<int64_t>(2048, 0)};
   for (size_t i = 0; i < 250; ++i) {
     const double z = static_cast<double>(i) / 40.96;
     s.histogram[i] = static_cast<int64_t>(1e7 * std::exp(-z * z / 2));

@@ -59,11 +59,12 @@ Graph dense_network(int64_t batch) {
   parts[0] = b.add(op::Conv{}, {parts[0], random_constant(b, {16, 16, 1, 1}, 1)});
   for (uint64_t i = 0; i < 3; ++i) {
     const ValueId all = parts.size() == 1 ? parts[0] : b.add(op::Concat{.axis = 1}, parts);
-    const ValueId active = b.add(op::Unary{{UnaryKind::relu}}, {all});
-    parts.push_back(b.add(op::Conv{.padding = {1, 1, 1, 1}},
-                          {active, random_constant(b, {16, b.graph().shape(all)[1], 3, 3}, 2 + i)}));
+    const ValueId active = b.add(op::Unary{{UnaryKind::cos}}, {all});  // applied twice it shows
+    parts.push_back(
+        b.add(op::Conv{.padding = {1, 1, 1, 1}},
+              {active, random_constant(b, {16, b.graph().shape(all)[1], 3, 3}, 2 + i)}));
   }
-  b.output("y", b.add(op::Unary{{UnaryKind::relu}}, {b.add(op::Concat{.axis = 1}, parts)}));
+  b.output("y", b.add(op::Unary{{UnaryKind::cos}}, {b.add(op::Concat{.axis = 1}, parts)}));
   return b.finish();
 }
 
@@ -80,7 +81,22 @@ TEST(Session, DenseNetwork) {
   for (const int64_t batch : {1, 2}) {
     const Graph graph = dense_network(batch);
     EXPECT_LE(plan_error(graph), kFp32) << kernels_of(graph);
+    EXPECT_LE(plan_error(graph, {.dtype = PlanDType::bf16}), 0.03);
   }
+}
+
+// What is added is what is multiplied: it must not be written over while it is read.
+TEST(Session, SummandThatIsTheInput) {
+  GraphBuilder b;
+  const ValueId x = b.input("x", DType::f32, {1, 16, 7, 5});
+  const ValueId w = random_constant(b, {16, 16, 1, 1}, 1);
+  ValueId y = b.add(op::Conv{}, {x, w});
+  y = b.add(op::Conv{}, {y, w, kNoValue, y});
+  ValueId rows = b.add(op::Reshape{.sizes = {35, 16}}, {y});
+  rows = b.add(op::Unary{{UnaryKind::tanh}}, {rows});
+  b.output("y", b.add(op::Linear{}, {rows, random_constant(b, {16, 16}, 2), kNoValue, rows}));
+  const Graph graph = b.finish();
+  EXPECT_LE(plan_error(graph), kFp32) << kernels_of(graph);
 }
 
 // An output that is an input, a constant, another output, or written over by nothing later.
@@ -150,7 +166,8 @@ TEST(Session, ManyAtOnce) {
       double error = 0;
       for (uint64_t i = 0; i < 5; ++i) {
         const auto inputs = random_inputs(graph, 10 * t + i);
-        error = std::max(error, relative_error(interpret(graph, inputs)[0], run_plan(session, inputs)[0]));
+        error = std::max(error,
+                         relative_error(interpret(graph, inputs)[0], run_plan(session, inputs)[0]));
       }
       errors[t] = error;
     });
@@ -182,10 +199,14 @@ TEST(CompiledModel, MakesAPlanForEachSize) {
     const Graph graph = with_sizes(model.graph(), {{"batch", batch}});
     const auto inputs = random_inputs(graph, 5);
     const ConstantData bytes = write_numbers(inputs[0]);
-    const auto outputs = model.run(std::vector<TensorData>{{{"x", DType::f32, inputs[0].type.shape}, bytes.owner, bytes.bytes}});
+    const auto outputs = model.run(std::vector<TensorData>{
+        {{"x", DType::f32, inputs[0].type.shape}, bytes.owner, bytes.bytes}});
     ASSERT_EQ(outputs.size(), 1u);
     EXPECT_EQ(outputs[0].info.shape, (Shape{batch, 7}));
-    EXPECT_LE(relative_error(interpret(graph, inputs)[0], read_numbers({DType::f32, outputs[0].info.shape}, {nullptr, outputs[0].bytes})), kFp32);
+    EXPECT_LE(relative_error(
+                  interpret(graph, inputs)[0],
+                  read_numbers({DType::f32, outputs[0].info.shape}, {nullptr, outputs[0].bytes})),
+              kFp32);
     EXPECT_LE(model.plans(), 2u);
   }
   EXPECT_THROW(model.plan_for(std::vector<Shape>{{1, 3, 12, 11}}), Error);
