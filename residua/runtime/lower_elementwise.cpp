@@ -134,6 +134,7 @@ bool lower(const op::Binary& o, Lowering& l) {
   if (l.shape(a) != out || elements_of(out) == 0) return false;  // both repeat
   Layout layout = l.preferred_layout(a);
   const Shape small = padded_rank(l.shape(b), out.size());
+  if (layout == Layout::plain && l.shape(b) == out) layout = l.preferred_layout(b);
   // A blocked order serves operands with as many channels, or with one number.
   const bool equal = l.shape(b) == out;
   const bool of_channels = l.shape(b).size() == out.size() && out.size() > 2 &&

@@ -27,8 +27,9 @@ FormId constant_array(Lowering& l, const std::vector<float>& numbers) {
   return l.add_constant(memory, bytes);
 }
 
-// y = x scale[c] + shift[c], in any order of memory. The arrays are filled up to whole blocks.
-void emit_channel_scale(Lowering& l, FormId x, FormId y, FormId scale, FormId shift) {
+// y = f(x scale[c] + shift[c]), in any order of memory. The arrays are filled up to whole blocks.
+void emit_channel_scale(Lowering& l, const kernels::FunctionCall& after, FormId x, FormId y,
+                        FormId scale, FormId shift) {
   const Form f = l.form(x);
   const int64_t spatial = spatial_of(f.shape), block = block_of(f.layout, f.shape);
   const int64_t blocks = (f.shape[1] + block - 1) / block;
@@ -42,11 +43,12 @@ void emit_channel_scale(Lowering& l, FormId x, FormId y, FormId scale, FormId sh
       parallel_parts(threads, total * cut, rows_grain(places * block), [&](int64_t i, int64_t end) {
         for (; i < end; ++i) {
           const int64_t first = i / cut % blocks * block, at = i * places * block;
-          kernels::scale_and_shift({}, c.at<const T>(x) + at, by + first, plus + first,
+          kernels::scale_and_shift(after, c.at<const T>(x) + at, by + first, plus + first,
                                    c.at<T>(y) + at, places * block, block);
         }
       });
     });
+    clear_padding(f, c.address[y]);
   });
 }
 
@@ -70,9 +72,14 @@ bool lower(const op::BatchNorm& o, Lowering& l) {
   }
   const Layout layout = shape.size() > 2 ? l.preferred_layout(l.input(0)) : Layout::plain;
   const FormId x = l.want(l.input(0), l.working(), layout);
+  kernels::FunctionCall after;
+  if (const Node* reader = l.only_reader<op::Unary>()) {
+    after = function_call(std::get<op::Unary>(reader->operation).function);
+    l.include(*reader);
+  }
   const FormId y =
       l.may_overwrite(x) ? l.write_over(0, x) : l.write(0, l.working(), l.form(x).layout);
-  emit_channel_scale(l, x, y, constant_array(l, scale), constant_array(l, shift));
+  emit_channel_scale(l, after, x, y, constant_array(l, scale), constant_array(l, shift));
   return true;
 }
 

@@ -18,6 +18,18 @@ bool is_real_type(DType dtype) {
   return dtype == DType::f16 || dtype == DType::bf16 || dtype == DType::f32 || dtype == DType::f64;
 }
 
+constexpr int64_t kMaxValueBytes = int64_t{1} << 40;
+
+// Later sums of sizes cannot overflow.
+void check_size(const Value& value) {
+  const int64_t bytes = checked_bytes(value.type.shape, DType::f64, value.name);
+  if (bytes > kMaxValueBytes)
+    throw Error(ErrorKind::limit, {.where = value.name,
+                                   .rule = "the value is too large for a plan",
+                                   .expected = fmt::format("at most {} bytes", kMaxValueBytes),
+                                   .received = std::to_string(bytes)});
+}
+
 std::shared_ptr<const void> constant_bytes(const ConstantData& data) {
   static const std::byte nothing{};
   return {data.owner, data.bytes.empty() ? &nothing : data.bytes.data()};
@@ -57,6 +69,7 @@ Lowering::Lowering(const Graph& graph, const PlanOptions& options, WeightStore& 
   }
   for (size_t i = 0; i < count; ++i) {
     const Value& value = graph.values[i];
+    check_size(value);
     if (!value.constant) continue;
     const FormId id = add_form({.dtype = value.type.dtype,
                                 .shape = value.type.shape,
@@ -77,10 +90,10 @@ std::unique_ptr<Lowered> Lowering::lower_all() {
     lowered_->input_names.push_back(value.name);
     lowered_->input_types.push_back(value.type);
   }
-  for (const Node& n : graph_.nodes) {
-    lower_node(n);
-    ++index_;
-  }
+  included_.assign(graph_.nodes.size(), false);
+  for (index_ = 0; index_ < static_cast<int64_t>(graph_.nodes.size()); ++index_)
+    if (!included_[static_cast<size_t>(index_)])
+      lower_node(graph_.nodes[static_cast<size_t>(index_)]);
   lower_outputs();
   chooser_.save();
   place_forms(*lowered_);
@@ -89,7 +102,7 @@ std::unique_ptr<Lowered> Lowering::lower_all() {
 }
 
 void Lowering::lower_node(const Node& node) {
-  node_ = &node;
+  node_ = last_node_ = &node;
   const bool done = std::visit(
       [&](const auto& operation) {
         if constexpr (requires { lower(operation, *this); })
@@ -104,7 +117,7 @@ void Lowering::lower_node(const Node& node) {
 // Each output is copied to a form of its own unless its only form can lie at the caller's memory.
 void Lowering::lower_outputs() {
   static const Node nothing{};
-  node_ = &nothing;
+  node_ = last_node_ = &nothing;
   for (size_t i = 0; i < graph_.outputs.size(); ++i) {
     const ValueId v = graph_.outputs[i];
     const Value& value = graph_.value(v);
@@ -128,6 +141,11 @@ void Lowering::lower_outputs() {
     }
     lowered_->forms[static_cast<size_t>(last)].output = static_cast<int64_t>(i);
   }
+}
+
+void Lowering::include(const Node& reader) {
+  last_node_ = &reader;
+  included_[static_cast<size_t>(&reader - graph_.nodes.data())] = true;
 }
 
 bool Lowering::has(size_t i) const {

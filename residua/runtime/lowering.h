@@ -53,8 +53,20 @@ class Lowering {
   const Node& node() const { return *node_; }
   bool has(size_t input) const;
   ValueId input(size_t i) const { return has(i) ? node_->inputs[i] : kNoValue; }
-  ValueId output(size_t i = 0) const { return node_->outputs[i]; }
+  ValueId output(size_t i = 0) const { return last_node_->outputs[i]; }
   const Shape& shape(ValueId value) const { return graph_.shape(value); }
+  // The node that alone reads the node's output, where it is an Op of nothing else.
+  template <class Op>
+  const Node* only_reader() const {
+    const auto& readers = readers_[static_cast<size_t>(output())];
+    if (readers.size() != 1 || readers[0] == static_cast<int64_t>(graph_.nodes.size()))
+      return nullptr;
+    const Node& reader = graph_.nodes[static_cast<size_t>(readers[0])];
+    const bool fits = std::holds_alternative<Op>(reader.operation) && reader.inputs.size() == 1;
+    return fits ? &reader : nullptr;
+  }
+  // What is written from now on are the reader's outputs; it is not lowered by itself.
+  void include(const Node& reader);
   [[noreturn]] void unsupported(const std::string& rule) const;
 
   // --- reading
@@ -110,7 +122,9 @@ class Lowering {
   KernelChooser chooser_;
   DType working_ = DType::f32;
   const Node* node_ = nullptr;
+  const Node* last_node_ = nullptr;  // itself, or the last one that its step includes
   int64_t index_ = 0;
+  std::vector<bool> included_;                 // nodes that the step of an earlier one computes
   std::vector<std::vector<FormId>> forms_of_;  // each value
   std::vector<int64_t> last_use_;              // node that reads each value last
   std::vector<std::vector<int64_t>> readers_;  // nodes that read each value

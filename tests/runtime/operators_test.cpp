@@ -99,6 +99,20 @@ TEST(PlanOperators, BatchNorm) {
   }
 }
 
+// As in DenseNet: the function runs in the norm's step, and filled-up channels stay zero.
+TEST(PlanOperators, BatchNormAndFunction) {
+  GraphBuilder b;
+  const ValueId x = b.input("x", DType::f32, {2, 18, 5, 3});
+  ValueId y = b.add(op::Conv{}, {x, random_constant(b, {18, 18, 1, 1}, 7)});
+  y = b.add(op::BatchNorm{}, {y, random_constant(b, {18}, 1),
+                              b.constant("variance", {18}, std::vector<float>(18, 0.5f))});
+  y = b.add(op::Unary{{UnaryKind::cos}}, {y});
+  b.output("y", b.add(op::Conv{}, {y, random_constant(b, {18, 18, 1, 1}, 8)}));
+  const Graph graph = b.finish();
+  EXPECT_LE(plan_error(graph), kFp32) << kernels_of(graph);
+  EXPECT_EQ(kernels_of(graph).find("unary"), std::string::npos) << kernels_of(graph);
+}
+
 TEST(PlanOperators, Pools) {
   for (const PoolKind kind : {PoolKind::max, PoolKind::average})
     for (const bool counted : {false, true}) {
