@@ -73,7 +73,7 @@ TEST(Interpreter, TransposedConvolutionIsTheAdjoint) {
   const op::Conv conv{.stride = {2, 3}, .padding = {1, 0, 2, 1}, .dilation = {2, 1}, .groups = 2};
   const op::ConvTranspose adjoint{.stride = conv.stride,
                                   .padding = conv.padding,
-                                  .output_padding = {1, 1},
+                                  .output_padding = {0, 1},
                                   .dilation = conv.dilation,
                                   .groups = 2};
   Numbers x = counting({2, 4, 8, 9}), w = counting({6, 2, 3, 3});

@@ -131,4 +131,31 @@ int64_t Rewriter::finish(int64_t changes) {
   return changes;
 }
 
+std::optional<Graph> at_other_sizes(const Graph& graph) {
+  for (const int64_t growth : {2, 3, 4}) {
+    std::map<std::string, int64_t> sizes;
+    int64_t factor = growth;  // another for each symbol, so that none follow each other
+    for (const auto& [name, symbol] : graph.symbols) {
+      const int64_t size = symbol.size > symbol.max / factor ? symbol.min : symbol.size * factor;
+      if (size != symbol.size) sizes[name] = size;
+      ++factor;
+    }
+    if (sizes.empty()) return std::nullopt;
+    try {
+      return with_sizes(graph, sizes);
+    } catch (const Error&) {
+      continue;  // the network does not take these sizes
+    }
+  }
+  return std::nullopt;
+}
+
+bool same_type_at_every_size(const Graph& graph, const std::optional<Graph>& other, ValueId a,
+                             ValueId b) {
+  if (graph.value(a).type != graph.value(b).type) return false;
+  if (graph.symbols.empty()) return true;
+  const auto count = other ? static_cast<ValueId>(other->values.size()) : 0;
+  return a < count && b < count && other->value(a).type == other->value(b).type;
+}
+
 }  // namespace residua

@@ -65,6 +65,15 @@ class Rewriter {
   std::vector<int64_t> readers_;
 };
 
+// The graph at other sizes of all its symbols, its values under the same numbers: what holds of the
+// shapes at both is taken to hold at every size. None where there are no symbols or no other sizes
+// are found.
+std::optional<Graph> at_other_sizes(const Graph& graph);
+
+// Whether two values have one type, there too.
+bool same_type_at_every_size(const Graph& graph, const std::optional<Graph>& other, ValueId a,
+                             ValueId b);
+
 // Input i, or kNoValue where it is left out.
 inline ValueId input_of(const Node& node, size_t i) {
   return i < node.inputs.size() ? node.inputs[i] : kNoValue;
