@@ -6,6 +6,7 @@
 
 #include "residua/core/error.h"
 #include "residua/graph/graph_file.h"
+#include "residua/graph/passes/passes.h"
 #include "residua/runtime/residua.h"
 #include "residua/runtime/session.h"
 

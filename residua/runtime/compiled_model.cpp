@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "residua/core/error.h"
+#include "residua/graph/passes/passes.h"
 #include "residua/runtime/weight_store.h"
 
 namespace residua {
@@ -48,6 +49,7 @@ CompiledModel::CompiledModel(Graph graph, const PlanOptions& options, size_t mos
       options_(options),
       most_plans_(std::max<size_t>(most_plans, 1)),
       weights_(std::make_shared<WeightStore>()) {
+  optimise(graph_);
   std::vector<Shape> shapes;
   for (const ValueId v : graph_.inputs) shapes.push_back(graph_.shape(v));
   compiled_for(shapes);

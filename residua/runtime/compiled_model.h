@@ -22,8 +22,8 @@ class WeightStore;
 
 class CompiledModel {
  public:
-  // `most_plans` >= 1 are kept. Compiles the graph's present sizes at once, so that what cannot be
-  // compiled is told here.
+  // `most_plans` >= 1 are kept. The graph is optimised (graph/passes), then compiled at its present
+  // sizes, so that what cannot be compiled is told here.
   explicit CompiledModel(Graph graph, const PlanOptions& options = {}, size_t most_plans = 4);
   ~CompiledModel();
 

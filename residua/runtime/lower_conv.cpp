@@ -89,11 +89,18 @@ bool lower(const op::Conv& o, Lowering& l) {
            sizes.stride, sizes.dilation, sizes.before, sizes.after},
           attributes, onednn_engine(), true);
     };
-    const auto any_src = onednn_any(p.source_type(), x_shape),
-               any_dst = onednn_any(p.target_type(), y_shape);
-    auto pd = make(any_src, any_dst, dnnl::algorithm::convolution_direct);
-    if (l.options().winograd && p.source_type() == DType::f32)
-      pd = faster_of(l, pd, make(any_src, any_dst, dnnl::algorithm::convolution_winograd));
+    // Winograd's kernels know only one order, so their neighbours keep it and nothing is reordered.
+    const bool blocked = l.options().winograd && p.source_type() == DType::f32;
+    const auto desc = [&](DType type, const Shape& shape) {
+      return blocked && shape[1] >= 16 ? onednn_desc(type, shape, Layout::blocked16)
+                                       : onednn_any(type, shape);
+    };
+    const auto src = desc(p.source_type(), x_shape), dst = desc(p.target_type(), y_shape);
+    auto pd = make(src, dst, dnnl::algorithm::convolution_direct);
+    if (blocked) pd = faster_of(l, pd, make(src, dst, dnnl::algorithm::convolution_winograd));
+    if (!pd || std::string(pd.impl_info_str()).starts_with("ref"))  // of odd groups
+      pd = make(onednn_any(p.source_type(), x_shape), onednn_any(p.target_type(), y_shape),
+                dnnl::algorithm::convolution_direct);
     const auto known = [&] {
       return pd && layout_of(pd.src_desc(), p.source_type(), x_shape) &&
              layout_of(pd.dst_desc(), p.target_type(), y_shape);

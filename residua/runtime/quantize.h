@@ -2,6 +2,7 @@
 // Post-training quantization: a graph whose convolutions and linear maps read eight-bit integers,
 // written with quantize and dequantize nodes, which plans turn into integer kernels.
 //
+//   optimise(graph);   // norms, summands and functions go into the products first (graph/passes)
 //   Graph integer = quantize(graph, samples, {.calibration = Calibration::entropy});
 //   Plan plan(integer);
 //

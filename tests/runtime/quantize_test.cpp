@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include "residua/core/error.h"
+#include "residua/runtime/compiled_model.h"
 #include "tests/runtime/plan_check.h"
 
 namespace residua {
@@ -84,6 +85,14 @@ TEST(Quantize, StaysNearTheRealGraph) {
   EXPECT_LE(integer_error(graph, {.calibration = Calibration::min_max}), 0.06);
   EXPECT_LE(integer_error(graph, {.calibration = Calibration::percentile}), 0.06);
   EXPECT_LE(integer_error(graph, {.calibration = Calibration::entropy}), 0.15);
+}
+
+// A model optimises its graph, which must not take the integers away.
+TEST(Quantize, OptimisingKeepsTheIntegers) {
+  const Graph graph = integer_network(16);
+  const Graph integer = quantize(graph, samples_of(graph, 2));
+  CompiledModel model(integer);
+  EXPECT_EQ(kernels_of(model.graph()), kernels_of(integer));
 }
 
 TEST(Quantize, KeepsWhatItIsTold) {

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "residua/core/error.h"
+#include "residua/graph/passes/passes.h"
 #include "residua/runtime/compiled_model.h"
 #include "tests/runtime/plan_check.h"
 
@@ -97,6 +98,34 @@ TEST(Session, SummandThatIsTheInput) {
   b.output("y", b.add(op::Linear{}, {rows, random_constant(b, {16, 16}, 2), kNoValue, rows}));
   const Graph graph = b.finish();
   EXPECT_LE(plan_error(graph), kFp32) << kernels_of(graph);
+}
+
+// As it is traced: norms, functions and sums by themselves.
+TEST(Session, OptimisedGraph) {
+  GraphBuilder b;
+  const ValueId x = b.input("x", DType::f32, {1, 3, 10, 9});
+  uint64_t seed = 1;
+  const auto conv_norm = [&](ValueId v, int64_t out) {
+    const Shape weight{out, b.graph().shape(v)[1], 3, 3};
+    const ValueId y =
+        b.add(op::Conv{.padding = {1, 1, 1, 1}}, {v, random_constant(b, weight, seed++)});
+    const ValueId variance =
+        b.constant("variance", {out}, std::vector<float>(static_cast<size_t>(out), 0.5f));
+    return b.add(op::BatchNorm{}, {y, random_constant(b, {out}, seed++), variance,
+                                   random_constant(b, {out}, seed++)});
+  };
+  const auto relu = [&](ValueId v) { return b.add(op::Unary{{UnaryKind::relu}}, {v}); };
+  const ValueId stem = relu(conv_norm(x, 18));
+  const ValueId inner = conv_norm(relu(conv_norm(stem, 18)), 18);
+  b.output("y", relu(b.add(op::Binary{}, {inner, stem})));
+  Graph graph = b.finish();
+  const auto inputs = random_inputs(graph, 3);
+  const auto expected = interpret(graph, inputs);
+  optimise(graph);
+  Session session(std::make_shared<const Plan>(graph));
+  EXPECT_LE(relative_error(expected[0], run_plan(session, inputs)[0]), kFp32);
+  EXPECT_EQ(kernels_of(graph).find("batch_norm"), std::string::npos) << kernels_of(graph);
+  EXPECT_EQ(kernels_of(graph).find("binary"), std::string::npos) << kernels_of(graph);
 }
 
 // An output that is an input, a constant, another output, or written over by nothing later.
