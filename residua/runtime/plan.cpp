@@ -1,5 +1,6 @@
 #include "residua/runtime/plan.h"
 
+#include "residua/graph/passes/passes.h"
 #include "residua/runtime/lowering.h"
 #include "residua/runtime/parallel.h"
 
@@ -11,13 +12,20 @@ void PlanOptions::fields(Fields& f) {
         {.min = 0, .max = 4096});
   f.add("kernels", kernels, "choose kernels by a fixed rule, or by measured time");
   f.add("winograd", winograd, "allow Winograd's convolutions, which are less exact");
+  f.add("fused_blocks", fused_blocks,
+        "run inverted-residual blocks by one kernel that keeps their middle in the cache, in fp32");
   f.add("cache", cache, "folder of measured choices; empty: the user's cache folder");
 }
 
 Plan::Plan(const Graph& graph, const PlanOptions& options, std::shared_ptr<WeightStore> weights) {
   verify(graph);
   if (!weights) weights = std::make_shared<WeightStore>();
-  Lowering lowering(graph, options, *weights);
+  Graph fused;
+  if (options.fused_blocks) {
+    fused = graph;
+    fuse_blocks(fused);
+  }
+  Lowering lowering(options.fused_blocks ? fused : graph, options, *weights);
   const ThreadCount threads(lowering.threads());
   lowered_ = lowering.lower_all();
 }

@@ -36,6 +36,7 @@ struct PlanOptions {
   int64_t threads = 0;
   KernelChoice kernels = KernelChoice::fixed;
   bool winograd = false;
+  bool fused_blocks = false;
   std::string cache = {};
   void fields(Fields& f);
 };

@@ -49,7 +49,7 @@ typedef struct residua_model residua_model;
 typedef struct residua_session residua_session;
 
 /* Options are text, `key=value` separated by spaces: dtype=fp32|bf16, threads=2,
- * kernels=fixed|measured, winograd=true, cache=FOLDER; NULL for the defaults. */
+ * kernels=fixed|measured, winograd=true, fused_blocks=true, cache=FOLDER; NULL for the defaults. */
 residua_status residua_model_open(const char* path, const char* options, residua_model** model);
 void residua_model_free(residua_model* model);
 

@@ -62,6 +62,25 @@ TEST(FusedBlock, EqualsTheInterpreter) {
   }
 }
 
+// Three convolutions and a sum become one step when the plan is asked to.
+TEST(FusedBlock, IsFoundWhenAskedFor) {
+  GraphBuilder b;
+  const ValueId x = b.input("x", DType::f32, {1, 16, 9, 7});
+  const op::Activation silu{UnaryKind::silu};
+  ValueId y = b.add(op::Conv{.activation = silu},
+                    {x, random_constant(b, {40, 16, 1, 1}, 1), random_constant(b, {40}, 2)});
+  y = b.add(op::Conv{.padding = {1, 1, 1, 1}, .groups = 40, .activation = silu},
+            {y, random_constant(b, {40, 1, 3, 3}, 3), random_constant(b, {40}, 4)});
+  b.output("y", b.add(op::Conv{},
+                      {y, random_constant(b, {16, 40, 1, 1}, 5), random_constant(b, {16}, 6), x}));
+  const Graph graph = b.finish();
+  const PlanOptions fused{.fused_blocks = true};
+  EXPECT_LE(plan_error(graph, fused), kFp32);
+  EXPECT_NE(kernels_of(graph, fused).find("fused_block"), std::string::npos)
+      << kernels_of(graph, fused);
+  EXPECT_EQ(kernels_of(graph).find("fused_block"), std::string::npos);
+}
+
 TEST(FusedBlock, ThreadsDoNotMatter) {
   for (const int64_t threads : {2, 3, 16})
     for (const size_t i : {1u, 6u})
