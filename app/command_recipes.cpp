@@ -59,6 +59,8 @@ void add_papers(CLI::App& app, PapersArguments& a) {
   add_papers_folder(c, a.places);
   add_results_folder(c, a.places.results, "folder that results are read from");
   add_json(c, a.json);
+  c->add_flag("--markdown", a.markdown,
+              "print the claims with their verdicts as a page of Markdown");
 }
 
 void add_report(CLI::App& app, ReportArguments& a) {

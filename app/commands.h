@@ -90,7 +90,7 @@ struct PapersArguments {
   std::string pattern = "*";
   std::string family, verdict;  // empty: any
   RecipePlaces places = {};
-  bool json = false;
+  bool json = false, markdown = false;
 };
 
 struct ReportArguments {

@@ -8,6 +8,7 @@
 
 #include "residua/connections/skipnet.h"
 #include "residua/core/allocator.h"
+#include "residua/models/language/gpt.h"
 #include "residua/models/vision/resnet_cifar.h"
 #include "residua/nn/linear.h"
 #include "residua/nn/pool.h"
@@ -63,11 +64,41 @@ void resnet20_identity(benchmark::State& state) {
   steps(state, model, [&](const at::Tensor& x) { return model.forward(x); });
 }
 
-// ResNet-56 of width 8, whose blocks live with probabilities that fall to range(1) / 100.
+// A small GPT, range(0) sequences of 64 tokens.
+at::Tensor gpt_by_hand(residua::Gpt& model, const at::Tensor& ids) {
+  at::Tensor x = model.embed(ids);
+  for (const auto& block : model.blocks()) {
+    const residua::Attention& attention = *block->attention->attention;
+    const auto [q, k, v] = attention.project(block->attention->norm->forward(x));
+    x = x + attention.output(attention.mix(q, k, v, /*causal=*/true));
+    x = x + block->mlp->forward(x);
+  }
+  return model.unembed(x);
+}
+
+template <class Forward>
+void gpt_steps(benchmark::State& state, const Forward& forward) {
+  residua::Gpt model({}, residua::Random(1));
+  torch::manual_seed(1);
+  const at::Tensor ids =
+      torch::randint(model.options().vocab_size, {state.range(0), model.options().ctx});
+  model.train();
+  for (auto _ : state) {
+    at::log_softmax(forward(model, ids), -1).mean().backward();
+    model.zero_grad();
+  }
+}
+
+void gpt_mini_by_hand(benchmark::State& state) { gpt_steps(state, gpt_by_hand); }
+
+void gpt_mini_identity(benchmark::State& state) {
+  gpt_steps(state, [](residua::Gpt& model, const at::Tensor& ids) { return model.forward(ids); });
+}
+
+// ResNet-56 whose blocks live with probabilities that fall to range(1) / 100.
 void resnet56_stochastic(benchmark::State& state) {
   ResNetCifar model =
       made({.n = 9,
-            .width = 8,
             .connection = {"stochastic-depth",
                            {{"survival", static_cast<double>(state.range(1)) / 100}}}});
   steps(state, model, [&](const at::Tensor& x) { return model.forward(x); });
@@ -90,6 +121,8 @@ void skipnet38_evaluation(benchmark::State& state) {
 
 BENCHMARK(resnet20_by_hand)->Arg(128)->Unit(benchmark::kMillisecond);
 BENCHMARK(resnet20_identity)->Arg(128)->Unit(benchmark::kMillisecond);
+BENCHMARK(gpt_mini_by_hand)->Arg(32)->Unit(benchmark::kMillisecond);
+BENCHMARK(gpt_mini_identity)->Arg(32)->Unit(benchmark::kMillisecond);
 BENCHMARK(resnet56_stochastic)
     ->ArgsProduct({{128}, {100, 50}})
     ->Unit(benchmark::kMillisecond)

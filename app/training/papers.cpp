@@ -7,6 +7,7 @@
 
 #include "app/commands.h"
 #include "app/training/papers_folder.h"
+#include "app/training/papers_markdown.h"
 #include "residua/core/error.h"
 #include "residua/recipes/results.h"
 
@@ -37,11 +38,11 @@ bool is_stale(const Recipe& recipe, Scale scale, const Json& results) {
 
 Json paper_to_json(const Paper& p) {
   const Recipe& r = p.recipe;
-  Json json{{"slug", r.slug},        {"title", r.title},           {"year", r.year},
-            {"authors", r.authors},  {"arxiv", r.arxiv},           {"family", r.family},
-            {"kind", r.kind},        {"summary", r.summary},       {"implemented", r.implemented},
-            {"checked", r.checked},  {"components", r.components}, {"reference", r.reference},
-            {"verdict", p.verdict()}};
+  Json json{{"slug", r.slug},         {"title", r.title},           {"year", r.year},
+            {"authors", r.authors},   {"arxiv", r.arxiv},           {"family", r.family},
+            {"kind", r.kind},         {"summary", r.summary},       {"implemented", r.implemented},
+            {"checked", r.checked},   {"components", r.components}, {"reference", r.reference},
+            {"findings", r.findings}, {"verdict", p.verdict()}};
   json["results"] = Json::array();
   for (const auto& [scale, results] : p.results)
     json["results"].push_back({{"scale", scale_name(scale)},
@@ -100,6 +101,7 @@ void print_paper(const Paper& p) {
   fmt::print("\nClaims\n");
   for (const RecipeClaim& claim : r.claims) fmt::print("  {}: {}\n", claim.name, claim.text);
   for (const auto& [scale, results] : p.results) print_results(p, scale, results);
+  if (!r.findings.empty()) print_paragraph("What was found", r.findings);
   if (p.results.empty())
     fmt::print("\nNo results yet: `residua reproduce {} --scale smoke` makes some.\n", r.slug);
 }
@@ -138,6 +140,10 @@ int papers(const PapersArguments& a) {
     Json list = Json::array();
     for (const Paper& paper : chosen) list.push_back(paper_to_json(paper));
     fmt::print("{}\n", (one && chosen.size() == 1 ? list[0] : list).dump(1));
+  } else if (a.markdown) {
+    std::vector<PaperVerdict> verdicts;
+    for (const Paper& paper : chosen) verdicts.push_back({&paper.recipe, paper.last()});
+    fmt::print("{}", verdicts_to_markdown(verdicts));
   } else if (one && chosen.size() == 1) {
     print_paper(chosen.front());
   } else {

@@ -52,6 +52,7 @@ namespace {
 struct ScalingOptions {
   ScalingCarrier carrier = ScalingCarrier::resnet;
   std::vector<int64_t> sizes = {56, 110, 200};
+  std::vector<std::string> plans = {"none", "sqrt", "budget", "recursive", "selective"};
   int64_t width = 8, batch = 64, image = 32;
   double budget = 0.5;
   int64_t steps = 5;
@@ -59,6 +60,7 @@ struct ScalingOptions {
   void fields(Fields& f) {
     f.add("carrier", carrier, "what is deep: a CIFAR ResNet, or an LSTM unrolled in time");
     f.add("sizes", sizes, "depths 6 n + 2 of the network, or steps of the LSTM", {.min = 2});
+    f.add("plans", plans, "memory plans, after none, with which they are compared");
     f.add("width", width, "channels of the first stage, or hidden units", {.min = 1});
     f.add("batch", batch, "samples", {.min = 2});
     f.add("image", image, "height and width of images", {.min = 8});
@@ -74,14 +76,15 @@ struct ScalingPoints {
 
 class ScalingProbe final : public Probe {
  public:
-  explicit ScalingProbe(const ScalingOptions& options) : o_(options) {}
+  explicit ScalingProbe(const ScalingOptions& options) : o_(options) {
+    if (o_.plans.empty() || o_.plans.front() != "none") o_.plans.insert(o_.plans.begin(), "none");
+  }
 
   ProbeResult run(const ProbeContext& context) override {
     std::map<std::string, ScalingPoints> measured;
-    const std::vector<std::string> names{"none", "sqrt", "budget", "recursive", "selective"};
     for (const int64_t size : o_.sizes) {
       double all = 0;
-      for (const std::string& name : names) {
+      for (const std::string& name : o_.plans) {
         // A time step is one product and cheap gates: there is nothing to select.
         if (name == "selective" && o_.carrier == ScalingCarrier::lstm) continue;
         Component plan = name;

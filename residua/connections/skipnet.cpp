@@ -29,6 +29,21 @@ constexpr const char* kSkipCell = "skipnet.cell";
 constexpr std::string_view kSkipDecision = "skipnet.decision.";
 constexpr std::string_view kSkipLogOdds = "skipnet.log_odds.";
 
+// libtorch's index_select loses the channels-last layout of images, and what follows is slow
+// without.
+at::Tensor select_samples(const at::Tensor& x, const at::Tensor& rows) {
+  if (x.dim() != 4 || !x.is_contiguous(at::MemoryFormat::ChannelsLast))
+    return x.index_select(0, rows);
+  return x.permute({0, 2, 3, 1}).index_select(0, rows).permute({0, 3, 1, 2});
+}
+
+at::Tensor replace_samples(const at::Tensor& x, const at::Tensor& rows, const at::Tensor& y) {
+  if (x.dim() != 4 || !x.is_contiguous(at::MemoryFormat::ChannelsLast))
+    return x.index_copy(0, rows, y);
+  const std::vector<int64_t> inwards = {0, 2, 3, 1};
+  return x.permute(inwards).index_copy(0, rows, y.permute(inwards)).permute({0, 3, 1, 2});
+}
+
 std::string skipnet_memo(std::string_view prefix, int64_t step) {
   return fmt::format("{}{:06}", prefix, step);  // so that order by name is order in time
 }
@@ -79,7 +94,7 @@ Read SkipNet::read(State& state, const Site& site) {
   } else if (rows.size(0) < gate->numel()) {
     read.rows = rows;
     read.input = tokens ? state.x().flatten(0, 1).index_select(0, rows).unsqueeze(1)
-                        : state.x().index_select(0, rows);
+                        : select_samples(state.x(), rows);
   }
   return read;
 }
@@ -88,14 +103,17 @@ void SkipNet::merge(State& state, const Site& site, const at::Tensor& y, const R
   const at::Tensor* gate = skipnet_gate(state);
   const auto block = [&](const at::Tensor& shortcut, const at::Tensor& branch) {
     const at::Tensor sum = shortcut + branch;
-    return carrier_.post_activation ? sum.relu() : sum;
+    return carrier_.post_activation ? sum.relu_() : sum;
   };
   const at::Tensor s = state.x();
-  if (read.rows.defined()) {
-    const at::Tensor flat = gate->dim() == 2 ? s.flatten(0, 1) : s;
-    const at::Tensor out = gate->dim() == 2 ? y.squeeze(1) : y;
-    state.x() =
-        flat.index_copy(0, read.rows, block(flat.index_select(0, read.rows), out)).view_as(s);
+  if (read.rows.defined() && gate->dim() == 2) {
+    const at::Tensor flat = s.flatten(0, 1);
+    const at::Tensor changed = block(flat.index_select(0, read.rows), y.squeeze(1));
+    state.x() = flat.index_copy(0, read.rows, changed).view_as(s);
+  } else if (read.rows.defined()) {
+    // Where a stage begins s is the shortcut's output, not what the branch read.
+    const at::Tensor from = site.has_shortcut() ? select_samples(s, read.rows) : read.input;
+    state.x() = replace_samples(s, read.rows, block(from, y));
   } else if (read.run) {
     const at::Tensor full = block(s, y);
     const at::Tensor g = gate ? over_channels(*gate, full) : at::Tensor();

@@ -41,6 +41,7 @@ Json paper_of(const Recipe& r, const std::map<Scale, Json>& all) {
           {"summary", r.summary},
           {"implemented", r.implemented},
           {"checked", r.checked},
+          {"findings", r.findings},
           {"components", r.components},
           {"verdict", last == nullptr ? Json("none") : last->at("verdict")},
           {"scale", last == nullptr ? Json("") : last->at("scale")},

@@ -26,6 +26,7 @@ struct RecipeHead {
     f.add("summary", r.summary, "what it is");
     f.add("implemented", r.implemented, "what is here");
     f.add("checked", r.checked, "how");
+    f.add("findings", r.findings, "what the runs showed");
     f.add("components", r.components, "registry kind / name");
     f.add("reference", r.reference, "public repository");
   }

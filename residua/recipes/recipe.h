@@ -61,6 +61,8 @@ struct Recipe {
   std::string file = {};
   std::string slug = {}, title = {}, authors = {}, arxiv = {}, family = {}, kind = {};
   std::string summary = {}, implemented = {}, checked = {}, reference = {};
+  std::string findings =
+      {};  // what the runs showed, and the likely reason where a claim did not hold
   int64_t year = 0;
   std::vector<std::string> components = {};
   std::vector<RecipeJob> jobs = {};

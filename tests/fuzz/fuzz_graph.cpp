@@ -1,8 +1,10 @@
 #include "residua/graph/graph_file.h"
 #include "residua/graph/interpreter.h"
+#include "residua/graph/passes/passes.h"
 #include "tests/fuzz/fuzz.h"
 
-// A graph that is read must be sound: its text is written, and small ones run on zeros.
+// A graph that is read must be sound: its text is written, and small ones run on zeros, as they are
+// and after all passes.
 namespace {
 
 using namespace residua;
@@ -20,6 +22,10 @@ void run_on_zeros(const Graph& graph) {
   }
   try {
     interpret(graph, inputs, {.max_elements = 5000});
+    Graph changed = graph;
+    optimise(changed);
+    fuse_blocks(changed);
+    interpret(changed, inputs, {.max_elements = 5000});
   } catch (const Error& error) {
     // An index beyond its axis, or a value that is too large.
     if (error.kind() == ErrorKind::internal) std::abort();

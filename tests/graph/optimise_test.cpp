@@ -24,6 +24,26 @@ TEST(Optimise, ResidualBlock) {
   EXPECT_EQ(graph.nodes.size(), 3u) << to_text(graph);
 }
 
+// What follows symbols still does afterwards.
+TEST(Optimise, KeepsSymbols) {
+  Maker m;
+  const ValueId x = m.b.input("x", kReal, {1, 3, 8, 8}, {{"batch"}, {}, {"height"}, {}});
+  const op::Conv conv{.padding = {1, 1, 1, 1}};
+  ValueId y = m.unary(UnaryKind::relu, m.norm(m.b.add(conv, {x, m.weight({4, 3, 3, 3})})));
+  y = m.add(m.norm(m.b.add(conv, {y, m.weight({4, 4, 3, 3})})), y);
+  y = m.b.add(op::AdaptivePool{}, {y});
+  y = m.b.add(op::Reshape{.sizes = {1, -1}}, {y});
+  m.b.graph().nodes.back().rules.push_back({"sizes", 0, {"batch"}});
+  y = m.add(m.b.add(op::MatMul{}, {y, m.weight({4, 5})}), m.weight({5}));
+  Graph graph = m.finish(y);
+  const Graph before = graph;
+  optimise(graph);
+  EXPECT_EQ(graph.nodes.size(), 5u) << to_text(graph);
+  expect_same_function(before, graph);
+  const std::map<std::string, int64_t> sizes{{"batch", 3}, {"height", 11}};
+  expect_same_function(with_sizes(before, sizes), with_sizes(graph, sizes));
+}
+
 // Random small graphs of everything that passes look at.
 Graph random_graph(uint64_t seed) {
   Maker m;

@@ -250,6 +250,57 @@ TEST(Passes, FuseAttention) {
       }
 }
 
+// Batch and heads in one axis, as the zoo's attention is traced: two key heads for four queries'
+// heads, tokens that follow a symbol, and a triangle as causal mask.
+Graph flat_attention(bool causal, int64_t tokens) {
+  GraphBuilder b;
+  const auto follow = [&](const std::string& field, int64_t index, int64_t offset = 0) {
+    b.graph().nodes.back().rules.push_back({field, index, {"tokens", 1, offset}});
+  };
+  const auto flat = [&](ValueId x) {
+    const ValueId y = b.add(op::Reshape{.sizes = {-1, tokens, 4}}, {x});
+    follow("sizes", 1);
+    return y;
+  };
+  const auto repeated = [&](ValueId x) {
+    const ValueId split = b.add(op::Reshape{.sizes = {2, 2, 1, tokens, 4}}, {x});
+    follow("sizes", 3);
+    return flat(b.add(op::Expand{.sizes = {-1, -1, 2, -1, -1}}, {split}));
+  };
+  const SymbolRule fixed, length{"tokens"};
+  const std::vector<SymbolRule> axes{fixed, fixed, length, fixed};
+  const ValueId q = flat(b.input("q", kReal, {2, 4, tokens, 4}, axes));
+  const ValueId k = repeated(b.input("k", kReal, {2, 2, tokens, 4}, axes));
+  const ValueId v = repeated(b.input("v", kReal, {2, 2, tokens, 4}, axes));
+  const ValueId kt = b.add(op::Transpose{.order = {0, 2, 1}}, {k});
+  ValueId s = b.add(op::MatMul{.scale = 0.5}, {q, kt});
+  if (causal) {
+    const ValueId fill = b.add(op::Fill{.sizes = {tokens, tokens},
+                                        .value = -std::numeric_limits<double>::infinity(),
+                                        .dtype = kReal},
+                               {});
+    follow("sizes", 0);
+    follow("sizes", 1);
+    s = b.add(op::Binary{}, {b.add(op::Triangle{.upper = true, .diagonal = 1}, {fill}), s});
+  }
+  const ValueId y = b.add(op::MatMul{}, {b.add(op::Softmax{}, {s}), v});
+  const ValueId heads = b.add(op::Reshape{.sizes = {2, 4, tokens, -1}}, {y});
+  follow("sizes", 2);
+  b.output("y", heads);
+  return b.finish();
+}
+
+TEST(Passes, FuseAttentionOfFlatHeads) {
+  for (const bool causal : {false, true}) {
+    const Graph graph = flat_attention(causal, 3);
+    EXPECT_EQ(after(graph, fuse_attention), "attention");
+    Graph fused = graph;
+    fuse_attention(fused);
+    EXPECT_EQ(std::get<op::Attention>(fused.nodes[0].operation).causal, causal);
+    expect_same_function(with_sizes(graph, {{"tokens", 5}}), with_sizes(fused, {{"tokens", 5}}));
+  }
+}
+
 TEST(Passes, FuseAttentionNeedsTheLastAxis) {
   Maker m;
   const ValueId x = m.input({1, 2, 3, 3});

@@ -55,6 +55,7 @@ function paperPage(paper) {
   const links = [paper.arxiv ? link(`https://arxiv.org/abs/${paper.arxiv}`, `arXiv:${paper.arxiv}`) : null, paper.reference ? link(`https://github.com/${paper.reference}`, paper.reference) : null].filter(Boolean);
   const prose = (title, ...text) => el("div", { class: "card" }, el("h3", {}, title), el("p", {}, ...text));
   const nodes = [el("div", { class: "prose" }, prose("What it is", paper.summary), prose("What is implemented", paper.implemented), prose("How it is checked", paper.checked),
+    ...(paper.findings ? [prose("What was found", paper.findings)] : []),
     prose("Components", ...paper.components.flatMap((name, i) => [i ? ", " : "", el("code", {}, name)]), ...links.flatMap((a) => [el("br"), a])))];
   if (paper.diagrams.length) nodes.push(part("The stream", "Drawn from the connection's description of itself; f is the branch of a site.", el("div", { class: "diagrams" }, paper.diagrams.map(streamDiagram))));
   if (scales.length === 0) nodes.push(part("Verdict", null, el("p", { class: "soft" }, "There are no results yet. ", el("code", {}, `residua reproduce ${paper.slug} --scale smoke`), " makes some.")));

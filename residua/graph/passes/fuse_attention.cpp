@@ -51,10 +51,6 @@ bool hides_the_future(const Numbers& mask) {
   return true;
 }
 
-bool four_axes(const Graph& g, const Node& node) {
-  return g.shape(node.inputs[0]).size() == 4 && g.shape(node.inputs[1]).size() == 4;
-}
-
 // The keys as [N, heads, tokens, channels]: as they are where the product transposed them, from
 // before a transpose of the last two axes, or transposed back.
 ValueId keys_of(Rewriter& r, Node& at, const Node& product) {
@@ -81,42 +77,168 @@ ValueId without_scale(Rewriter& r, ValueId value, double& scale) {
   return scaled.x;
 }
 
-bool fuse_at(Rewriter& r, Graph& g, Node& node) {
-  const auto* weighted = std::get_if<op::MatMul>(&node.operation);
-  if (weighted == nullptr || !node.rules.empty() || weighted->transpose_a ||
-      weighted->transpose_b || weighted->scale != 1 || !four_axes(g, node))
+// Whether the mask does nothing but hide later keys, at every size.
+bool is_causal_mask(Rewriter& r, const std::optional<Graph>& other_sizes, ValueId mask,
+                    ValueId scores) {
+  if (const auto numbers = r.constant(mask)) return hides_the_future(*numbers);
+  // Written as a triangle of minus infinity, which may follow the number of tokens.
+  const Node* triangle = r.producer(mask);
+  if (triangle == nullptr || !std::holds_alternative<op::Triangle>(triangle->operation))
     return false;
+  const Node* fill = r.producer(triangle->inputs[0]);
+  const auto* filled = fill == nullptr ? nullptr : std::get_if<op::Fill>(&fill->operation);
+  if (filled == nullptr || filled->value > -1e30) return false;
+  const auto hides = [&](const Graph& g, const Operation& operation) {
+    const auto& o = std::get<op::Triangle>(operation);
+    const Shape& shape = g.shape(scores);
+    return o.upper && o.diagonal == shape.back() - shape[shape.size() - 2] + 1;
+  };
+  if (!hides(r.graph(), triangle->operation)) return false;
+  if (r.graph().symbols.empty()) return true;
+  if (!other_sizes) return false;
+  for (const Node& node : other_sizes->nodes)
+    if (node.outputs[0] == mask) return hides(*other_sizes, node.operation);
+  return false;
+}
+
+// What one attention reads, as its pieces say it.
+struct Pieces {
+  ValueId query, keys, values, mask;
+  ValueId scores;  // before softmax
+  const Node* product;
+  op::Attention settings;
+  bool keys_transposed;  // by the product
+};
+
+std::optional<Pieces> pieces_of(Rewriter& r, Graph& g, const Node& node, size_t rank) {
+  const auto* weighted = std::get_if<op::MatMul>(&node.operation);
+  const auto has_rank = [&](const Node& n) {
+    return g.shape(n.inputs[0]).size() == rank && g.shape(n.inputs[1]).size() == rank;
+  };
+  if (weighted == nullptr || !node.rules.empty() || weighted->transpose_a ||
+      weighted->transpose_b || weighted->scale != 1 || !has_rank(node))
+    return std::nullopt;
   const Node* softmax = r.producer_of<op::Softmax>(node.inputs[0]);
   if (softmax == nullptr || r.readers(node.inputs[0]) != 1 || r.readers(softmax->inputs[0]) != 1)
-    return false;
+    return std::nullopt;
   const auto& settings = std::get<op::Softmax>(softmax->operation);
-  if (settings.log || (settings.axis != -1 && settings.axis != 3)) return false;
+  if (settings.log || (settings.axis != -1 && settings.axis != static_cast<int64_t>(rank) - 1))
+    return std::nullopt;
   const auto scores = scores_at(r, softmax->inputs[0]);
-  if (!scores || r.readers(scores->product->outputs[0]) != 1 || !four_axes(g, *scores->product))
-    return false;
-  const op::MatMul product = std::get<op::MatMul>(scores->product->operation);
-  if (product.transpose_a) return false;
-  op::Attention attention{.scale = product.scale * scores->scale};
-  std::vector<std::optional<TensorType>> types;
-  Shape keys = g.shape(scores->product->inputs[1]);
-  if (!product.transpose_b) std::swap(keys[2], keys[3]);
-  const TensorType& query = g.value(scores->product->inputs[0]).type;
-  types = {query, TensorType{query.dtype, keys}, g.value(node.inputs[1]).type};
-  ValueId mask = scores->mask;
-  if (const auto numbers = r.constant(mask); numbers && hides_the_future(*numbers)) {
-    attention.causal = true;
-    mask = kNoValue;
-  }
-  if (mask != kNoValue) types.push_back(g.value(mask).type);
+  if (!scores || r.readers(scores->product->outputs[0]) != 1 || !has_rank(*scores->product))
+    return std::nullopt;
+  const auto& product = std::get<op::MatMul>(scores->product->operation);
+  if (product.transpose_a) return std::nullopt;
+  return Pieces{scores->product->inputs[0],
+                scores->product->inputs[1],
+                node.inputs[1],
+                scores->mask,
+                softmax->inputs[0],
+                scores->product,
+                {.scale = product.scale * scores->scale},
+                product.transpose_b};
+}
+
+// Whether attention takes these and gives the type of `output`.
+bool gives(const Graph& g, const op::Attention& o, std::vector<TensorType> types, ValueId mask,
+           ValueId output) {
+  std::vector<std::optional<TensorType>> inputs(types.begin(), types.end());
+  if (mask != kNoValue) inputs.push_back(g.value(mask).type);
   try {
-    if (infer(attention, types).front() != g.value(node.outputs[0]).type) return false;
+    return infer(o, inputs).front() == g.value(output).type;
   } catch (const Error&) {
     return false;  // its axes broadcast as attention's do not
   }
-  std::vector<ValueId> inputs{without_scale(r, scores->product->inputs[0], attention.scale),
-                              keys_of(r, node, *scores->product), node.inputs[1]};
+}
+
+// matmul(softmax(...), values) of four axes.
+bool fuse_heads(Rewriter& r, Graph& g, const std::optional<Graph>& other_sizes, Node& node) {
+  auto pieces = pieces_of(r, g, node, 4);
+  if (!pieces) return false;
+  op::Attention& attention = pieces->settings;
+  TensorType keys = g.value(pieces->keys).type;
+  if (!pieces->keys_transposed) std::swap(keys.shape[2], keys.shape[3]);
+  attention.causal =
+      pieces->mask != kNoValue && is_causal_mask(r, other_sizes, pieces->mask, pieces->scores);
+  const ValueId mask = attention.causal ? kNoValue : pieces->mask;
+  const std::vector<TensorType> types{g.value(pieces->query).type, keys,
+                                      g.value(pieces->values).type};
+  if (!gives(g, attention, types, mask, node.outputs[0])) return false;
+  std::vector<ValueId> inputs{without_scale(r, pieces->query, attention.scale),
+                              keys_of(r, node, *pieces->product), pieces->values};
   inputs[1] = without_scale(r, inputs[1], attention.scale);
   if (mask != kNoValue) inputs.push_back(mask);
+  r.replace(node, attention, std::move(inputs));
+  return true;
+}
+
+// y [N, heads, tokens, channels] where `flat` is y as [N heads, tokens, channels], at every size.
+// Key heads that are repeated for groups of queries are taken from before that.
+ValueId heads_behind(Rewriter& r, const std::optional<Graph>& other_sizes, ValueId flat) {
+  const Node* reshape = r.producer(flat);
+  if (reshape == nullptr || !std::holds_alternative<op::Reshape>(reshape->operation))
+    return kNoValue;
+  ValueId y = reshape->inputs[0];
+  int64_t copies = 1;
+  if (r.graph().shape(y).size() == 5) {  // [N, key heads, copies, tokens, channels]
+    const Node* expand = r.producer(y);
+    if (expand == nullptr || !std::holds_alternative<op::Expand>(expand->operation))
+      return kNoValue;
+    const Node* split = r.producer(expand->inputs[0]);
+    const Shape& narrow = r.graph().shape(expand->inputs[0]);
+    if (split == nullptr || !std::holds_alternative<op::Reshape>(split->operation) ||
+        narrow.size() != 5 || narrow[2] != 1)
+      return kNoValue;
+    copies = r.graph().shape(y)[2];
+    y = split->inputs[0];
+  }
+  const auto agrees = [&](const Graph& g) {
+    const Shape &four = g.shape(y), &three = g.shape(flat);
+    return four.size() == 4 && three == Shape{four[0] * four[1] * copies, four[2], four[3]};
+  };
+  if (!agrees(r.graph())) return kNoValue;
+  if (r.graph().symbols.empty()) return y;
+  const bool known = other_sizes && y < static_cast<ValueId>(other_sizes->values.size()) &&
+                     flat < static_cast<ValueId>(other_sizes->values.size());
+  return known && agrees(*other_sizes) ? y : kNoValue;
+}
+
+// The same with batch and heads in one axis, split again by a reshape: that becomes the attention.
+bool fuse_flat(Rewriter& r, Graph& g, const std::optional<Graph>& other_sizes, Node& node) {
+  if (!std::holds_alternative<op::Reshape>(node.operation) || r.readers(node.inputs[0]) != 1)
+    return false;
+  const Node* weighted = r.producer(node.inputs[0]);
+  auto pieces = weighted == nullptr ? std::nullopt : pieces_of(r, g, *weighted, 3);
+  if (!pieces) return false;
+  op::Attention& attention = pieces->settings;
+  ValueId keys = without_scale(r, pieces->keys, attention.scale);
+  if (!pieces->keys_transposed) {
+    const Node* transpose = r.producer_of<op::Transpose>(keys);
+    if (transpose == nullptr ||
+        std::get<op::Transpose>(transpose->operation).order != std::vector<int64_t>{0, 2, 1})
+      return false;
+    keys = without_scale(r, transpose->inputs[0], attention.scale);
+  }
+  const ValueId query = without_scale(r, pieces->query, attention.scale);
+  std::vector<ValueId> inputs{heads_behind(r, other_sizes, query),
+                              heads_behind(r, other_sizes, keys),
+                              heads_behind(r, other_sizes, pieces->values)};
+  for (const ValueId id : inputs)
+    if (id == kNoValue) return false;
+  attention.causal =
+      pieces->mask != kNoValue && is_causal_mask(r, other_sizes, pieces->mask, pieces->scores);
+  const ValueId mask = attention.causal ? kNoValue : pieces->mask;
+  // A mask for each of [N heads] has no place among [N, heads].
+  if (mask != kNoValue && g.shape(mask).size() > 2) return false;
+  const auto fits = [&](const Graph& at) {
+    return gives(at, attention,
+                 {at.value(inputs[0]).type, at.value(inputs[1]).type, at.value(inputs[2]).type},
+                 mask, node.outputs[0]);
+  };
+  if (!fits(g) || (!g.symbols.empty() && (!other_sizes || !fits(*other_sizes)))) return false;
+  if (mask != kNoValue) inputs.push_back(mask);
+  if (node.name.empty()) node.name = weighted->name;
+  node.rules.clear();
   r.replace(node, attention, std::move(inputs));
   return true;
 }
@@ -124,10 +246,12 @@ bool fuse_at(Rewriter& r, Graph& g, Node& node) {
 }  // namespace
 
 int64_t fuse_attention(Graph& graph) {
+  const std::optional<Graph> other_sizes = at_other_sizes(graph);
   Rewriter r(graph);
   int64_t changes = 0;
   for (Node& node : graph.nodes)
-    if (fuse_at(r, graph, node)) ++changes;
+    if (fuse_heads(r, graph, other_sizes, node) || fuse_flat(r, graph, other_sizes, node))
+      ++changes;
   return r.finish(changes);
 }
 

@@ -42,7 +42,8 @@ int64_t fold_affine(Graph& graph);
 // the sum) that they follow, where the value between has no other reader.
 int64_t fuse_epilogues(Graph& graph);
 
-// matmul, scale, mask, softmax, matmul become attention; a constant causal mask its flag.
+// matmul, scale, mask, softmax, matmul become attention, also where reshapes join batch and heads
+// around them; a causal mask becomes its flag.
 int64_t fuse_attention(Graph& graph);
 
 // Layer norms and RMS norms written in elementary operators, as in ONNX before opset 17.

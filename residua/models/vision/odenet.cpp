@@ -3,14 +3,18 @@
 #include <fmt/format.h>
 #include <torch/torch.h>
 
+#include <algorithm>
+
 #include "residua/models/classifier.h"
 
 namespace residua {
 
 namespace {
 
+// Groups of two channels, as the reference's 32 of 64: with one channel each the mean over the
+// image, which the classifier reads, would say nothing about the image.
 std::shared_ptr<GroupNorm> field_norm(int64_t width) {
-  return std::make_shared<GroupNorm>(width % 32 == 0 ? 32 : width, width);
+  return std::make_shared<GroupNorm>(width % 2 == 0 ? std::min<int64_t>(32, width / 2) : 1, width);
 }
 
 // Images and a constant channel of the time before them.
