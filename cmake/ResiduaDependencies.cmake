@@ -20,9 +20,14 @@ target_link_libraries(residua_io_dependencies INTERFACE
   Threads::Threads ${CMAKE_DL_LIBS} tomlplusplus::tomlplusplus fmt::fmt JPEG::JPEG PNG::PNG ZLIB::ZLIB
   OpenSSL::Crypto CURL::libcurl PkgConfig::hwy protobuf::libprotobuf-lite)
 
+# What compiled plans compute with. oneDNN's own package file asks for OpenCL, which the CPU part does not need.
+find_package(OpenMP REQUIRED) # also: at::parallel_for is serial in files compiled without it
+find_library(DNNL_LIBRARY dnnl REQUIRED)
+add_library(residua_plan_dependencies INTERFACE)
+target_link_libraries(residua_plan_dependencies INTERFACE ${DNNL_LIBRARY} $<LINK_ONLY:OpenMP::OpenMP_CXX>)
+
 if(RESIDUA_TRAINING)
   find_package(muparser REQUIRED)
-  find_package(OpenMP REQUIRED) # at::parallel_for is serial in files compiled without it
   include(ResiduaTorch)
 endif()
 if(RESIDUA_TRAINING AND RESIDUA_TESTS)

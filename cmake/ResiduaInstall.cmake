@@ -18,7 +18,7 @@ endfunction()
 function(residua_install_headers)
   foreach(room IN LISTS ARGN)
     install(DIRECTORY ${PROJECT_SOURCE_DIR}/residua/${room} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/residua
-            FILES_MATCHING PATTERN "*.h"
+            FILES_MATCHING PATTERN "*.h" PATTERN "*.hpp"
             REGEX "/graph/onnx/(form|import|export)\\.h$" EXCLUDE) # see generated classes, which are not installed
   endforeach()
 endfunction()

@@ -19,6 +19,7 @@ set(common -G Ninja -DCMAKE_CXX_COMPILER=${CXX} "-DCMAKE_CXX_FLAGS=${FLAGS}" "-D
 run(${CMAKE_COMMAND} -S ${project} -B ${work}/found ${common} -DCMAKE_PREFIX_PATH=${prefix} -DWITH_TRAINING=${WITH_TRAINING})
 run(${CMAKE_COMMAND} --build ${work}/found)
 run(${work}/found/uses_runtime)
+run(${work}/found/uses_plan)
 if(WITH_TRAINING)
   run(${work}/found/uses_training)
 endif()

@@ -1,0 +1,203 @@
+// Each operator of a plan against the reference interpreter.
+#include "tests/runtime/plan_check.h"
+
+namespace residua {
+namespace {
+
+struct Operand {
+  Shape shape;
+  DType dtype = DType::f32;
+};
+
+// The operation on inputs, plain and behind a convolution that leaves a blocked image.
+Graph operator_graph(const Operation& operation, const std::vector<Operand>& operands,
+                     const std::vector<Shape>& constants = {}, bool blocked = false) {
+  GraphBuilder b;
+  std::vector<ValueId> inputs;
+  for (const Operand& o : operands) {
+    ValueId x = b.input("x" + std::to_string(inputs.size()), o.dtype, o.shape);
+    if (blocked && o.shape.size() == 4 && inputs.empty())
+      x = b.add(op::Conv{}, {x, random_constant(b, {o.shape[1], o.shape[1], 1, 1}, 7)});
+    inputs.push_back(x);
+  }
+  uint64_t seed = 10;
+  for (const Shape& shape : constants) inputs.push_back(random_constant(b, shape, seed++));
+  for (const ValueId v : b.add_all(operation, inputs)) b.output("y" + std::to_string(v), v);
+  return b.finish();
+}
+
+void check(const Operation& operation, const std::vector<Operand>& operands,
+           const std::vector<Shape>& constants = {}, double bf16 = 0.02) {
+  for (const bool blocked : {false, true}) {
+    const Graph graph = operator_graph(operation, operands, constants, blocked);
+    EXPECT_LE(plan_error(graph), kFp32) << to_text(graph) << kernels_of(graph);
+    if (bf16 == 0) continue;
+    EXPECT_LE(plan_error(graph, {.dtype = PlanDType::bf16}), bf16)
+        << to_text(graph) << kernels_of(graph, {.dtype = PlanDType::bf16});
+  }
+}
+
+TEST(PlanOperators, Unary) {
+  for (size_t i = 0; i < EnumNames<UnaryKind>::names.size(); ++i) {
+    const auto kind = static_cast<UnaryKind>(i);
+    if (kind == UnaryKind::logical_not) continue;
+    const bool positive = kind == UnaryKind::log || kind == UnaryKind::log1p ||
+                          kind == UnaryKind::sqrt || kind == UnaryKind::rsqrt ||
+                          kind == UnaryKind::reciprocal;
+    const bool jumps = kind == UnaryKind::floor || kind == UnaryKind::ceil ||
+                       kind == UnaryKind::round || kind == UnaryKind::sign;
+    GraphBuilder b;
+    ValueId x = b.input("x", DType::f32, {3, 37});
+    if (positive) {  // away from the pole
+      x = b.add(op::Unary{{UnaryKind::exp}}, {x});
+    }
+    b.output("y", b.add(op::Unary{{kind, 0.25, 0.75}}, {x}));
+    const Graph graph = b.finish();
+    EXPECT_LE(plan_error(graph), 1e-6) << to_text(graph);
+    if (!jumps) {
+      EXPECT_LE(plan_error(graph, {.dtype = PlanDType::bf16}), 0.02) << to_text(graph);
+    }
+  }
+}
+
+TEST(PlanOperators, Binary) {
+  for (const BinaryKind kind : {BinaryKind::add, BinaryKind::subtract, BinaryKind::multiply,
+                                BinaryKind::minimum, BinaryKind::maximum})
+    for (const Shape& other : {Shape{2, 18, 5, 3}, Shape{1}, Shape{2, 18, 1, 1}, Shape{1, 18, 1, 1},
+                               Shape{3}, Shape{5, 1}, Shape{18, 1, 1}, Shape{2, 1, 5, 3}}) {
+      const op::Binary o{kind, {UnaryKind::relu}};
+      check(o, {{{2, 18, 5, 3}}, {other}});
+      check(o, {{other}, {{2, 18, 5, 3}}});
+    }
+  check(op::Binary{BinaryKind::divide}, {{{1, 16, 5, 3}}}, {{16, 1, 1}}, 0.1);
+  check(op::Binary{BinaryKind::add}, {{{4, 1}}, {{1, 5}}});
+  check(op::Binary{BinaryKind::less}, {{{4, 3}}, {{4, 3}}}, {}, 0);
+}
+
+TEST(PlanOperators, Norms) {
+  check(op::LayerNorm{}, {{{2, 5, 37}}}, {{37}, {37}});
+  check(op::LayerNorm{.axes = 2, .rms = true}, {{{2, 5, 6}}}, {{5, 6}});
+  check(op::GroupNorm{.groups = 3}, {{{2, 18, 5, 3}}}, {{18}, {18}});
+  check(op::Softmax{}, {{{3, 4, 37}}});
+  check(op::Softmax{.axis = 1}, {{{2, 18, 5, 3}}});
+  check(op::Softmax{.axis = -1, .log = true}, {{{3, 19}}});
+}
+
+TEST(PlanOperators, BatchNorm) {
+  for (const int64_t channels : {16, 18}) {
+    GraphBuilder b;
+    const ValueId x = b.input("x", DType::f32, {2, channels, 5, 3});
+    const ValueId y = b.add(op::Conv{}, {x, random_constant(b, {channels, channels, 1, 1}, 7)});
+    const auto variance =
+        b.constant("variance", {channels}, std::vector<float>(static_cast<size_t>(channels), 0.5f));
+    b.output("y", b.add(op::BatchNorm{},
+                        {y, random_constant(b, {channels}, 1), variance,
+                         random_constant(b, {channels}, 2), random_constant(b, {channels}, 3)}));
+    const Graph graph = b.finish();
+    EXPECT_LE(plan_error(graph), kFp32) << kernels_of(graph);
+    EXPECT_LE(plan_error(graph, {.dtype = PlanDType::bf16}), 0.02);
+  }
+}
+
+// As in DenseNet: the function runs in the norm's step, and filled-up channels stay zero.
+TEST(PlanOperators, BatchNormAndFunction) {
+  GraphBuilder b;
+  const ValueId x = b.input("x", DType::f32, {2, 18, 5, 3});
+  ValueId y = b.add(op::Conv{}, {x, random_constant(b, {18, 18, 1, 1}, 7)});
+  y = b.add(op::BatchNorm{}, {y, random_constant(b, {18}, 1),
+                              b.constant("variance", {18}, std::vector<float>(18, 0.5f))});
+  y = b.add(op::Unary{{UnaryKind::cos}}, {y});
+  b.output("y", b.add(op::Conv{}, {y, random_constant(b, {18, 18, 1, 1}, 8)}));
+  const Graph graph = b.finish();
+  EXPECT_LE(plan_error(graph), kFp32) << kernels_of(graph);
+  EXPECT_EQ(kernels_of(graph).find("unary"), std::string::npos) << kernels_of(graph);
+}
+
+TEST(PlanOperators, Pools) {
+  for (const PoolKind kind : {PoolKind::max, PoolKind::average})
+    for (const bool counted : {false, true}) {
+      check(op::Pool{.kind = kind, .count_padding = counted}, {{{2, 18, 6, 4}}});
+      check(op::Pool{.kind = kind,
+                     .kernel = {3, 3},
+                     .stride = {2, 2},
+                     .padding = {1, 1, 1, 1},
+                     .count_padding = counted},
+            {{{1, 16, 7, 8}}});
+      check(op::Pool{.kind = kind,
+                     .kernel = {3, 2},
+                     .stride = {2, 2},
+                     .padding = {0, 0, 0, 0},
+                     .ceil = true,
+                     .count_padding = counted},
+            {{{1, 16, 8, 7}}});
+    }
+  check(op::AdaptivePool{}, {{{2, 18, 6, 4}}});
+  check(op::AdaptivePool{.sizes = {3, 2}}, {{{2, 16, 6, 4}}});
+  check(op::AdaptivePool{.sizes = {3, 3}}, {{{1, 5, 7, 4}}});
+}
+
+TEST(PlanOperators, Reductions) {
+  for (const ReduceKind kind : {ReduceKind::sum, ReduceKind::mean, ReduceKind::max, ReduceKind::min,
+                                ReduceKind::l2, ReduceKind::variance})
+    for (const bool keep : {false, true}) {
+      check(op::Reduce{kind, {2, 3}, keep}, {{{2, 18, 5, 3}}});
+      check(op::Reduce{kind, {-1}, keep}, {{{2, 16, 5, 3}}});
+      check(op::Reduce{kind, {1}, keep}, {{{2, 16, 5, 3}}});
+      check(op::Reduce{kind, {}, keep}, {{{2, 7}}});
+      check(op::Reduce{kind, {0, 2}, keep}, {{{2, 7, 3}}});
+    }
+}
+
+TEST(PlanOperators, Movements) {
+  check(op::Reshape{.sizes = {2, -1}}, {{{2, 18, 5, 3}}});
+  check(op::Transpose{.order = {0, 2, 3, 1}}, {{{2, 18, 5, 3}}});
+  check(op::Transpose{.order = {1, 0}}, {{{37, 21}}});
+  check(op::Transpose{.order = {0, 2, 1}}, {{{1, 5, 1}}});
+  check(op::Expand{.sizes = {2, 4, 3}}, {{{4, 1}}});
+  check(op::Concat{.axis = 1}, {{{1, 16, 5, 3}}, {{1, 32, 5, 3}}});
+  check(op::Concat{.axis = 1}, {{{2, 16, 5, 3}}, {{2, 3, 5, 3}}});
+  check(op::Concat{.axis = 0}, {{{2, 3}}, {{1, 3}}, {{2, 3}}});
+  check(op::Concat{.axis = 1}, {{{2, 3}, DType::i64}, {{2, 1}, DType::i64}}, {}, 0);
+  check(op::Slice{.axis = 1, .start = 0, .end = 16}, {{{1, 32, 5, 3}}});
+  check(op::Slice{.axis = 1, .start = 3, .end = 9}, {{{2, 18, 5, 3}}});
+  check(op::Slice{.axis = 2, .start = 1, .end = 9, .step = 2}, {{{2, 3, 8}}});
+  check(op::Slice{.axis = 0, .start = -2}, {{{4, 3}}});
+  check(op::Pad{.padding = {0, 0, 1, 2, 0, 0, 0, 1}, .value = 0.5}, {{{1, 3, 4, 5}}});
+  check(op::Pad{.padding = {0, 0, 1, 2, 0, 0, 1, 1}, .mode = PadMode::reflect}, {{{1, 3, 4, 5}}});
+  check(op::Gather{.axis = 0}, {{{7, 6}}, {{2, 3}, DType::i64}});
+  check(op::Gather{.axis = 1}, {{{2, 7, 3}}, {{4}, DType::i64}});
+  check(op::PixelShuffle{.factor = 2}, {{{2, 12, 5, 3}}});
+  check(op::Resize{.sizes = {9, 4}, .mode = ResizeMode::linear}, {{{2, 3, 5, 3}}});
+  check(op::Cast{.dtype = DType::f32}, {{{3, 2}, DType::i64}});
+  check(op::Cast{.dtype = DType::i64}, {{{3, 2}}}, {}, 0);
+  check(op::TopK{.k = 2}, {{{3, 7}}}, {}, 0);
+  check(op::ArgMax{.axis = 1}, {{{3, 7}}}, {}, 0);
+  check(op::CumulativeSum{.axis = 1}, {{{3, 7}}});
+  check(op::Triangle{}, {{{5, 4}}});
+  check(op::Where{}, {{{2, 3}, DType::boolean}, {{2, 3}}, {{1}}}, {}, 0.02);
+}
+
+TEST(PlanOperators, Attention) {
+  for (const bool causal : {false, true})
+    for (const int64_t width : {8, 24, 64, 72})
+      for (const auto& [queries, keys] : {std::pair<int64_t, int64_t>{1, 1}, {7, 9}, {65, 130}}) {
+        const op::Attention o{.scale = 0.3, .causal = causal};
+        check(o, {{{2, 4, queries, width}}, {{2, 2, keys, width}}, {{2, 2, keys, width}}});
+        check(o, {{{1, 2, queries, width}},
+                  {{1, 2, keys, width}},
+                  {{1, 2, keys, width}},
+                  {{queries, keys}}});
+      }
+}
+
+TEST(PlanOperators, AttentionOfLargeScores) {
+  GraphBuilder b;
+  const ValueId q = b.input("q", DType::f32, {1, 1, 20, 16}),
+                k = b.input("k", DType::f32, {1, 1, 90, 16}),
+                v = b.input("v", DType::f32, {1, 1, 90, 16});
+  b.output("y", b.add(op::Attention{.scale = 500}, {q, k, v}));
+  EXPECT_LE(plan_error(b.finish()), 1e-3);  // scores of 1,000 keep 4 digits behind the point
+}
+
+}  // namespace
+}  // namespace residua
