@@ -1,4 +1,5 @@
-// With assertions on, RecordFunction checks a member that a libtorch without them never sets.
+// With assertions on, RecordFunction checks a member that a libtorch without them never sets: this
+// file sees it without, and therefore without the precompiled header.
 #ifndef NDEBUG
 #define NDEBUG
 #endif
@@ -9,6 +10,8 @@
 
 #include <memory>
 #include <utility>
+
+#include "residua/nn/tracing.h"
 
 namespace residua {
 
@@ -71,6 +74,7 @@ class Watching {
 std::vector<Call> record_calls(const std::function<void()>& f) {
   Recording recording;
   {
+    const Tracing tracing;
     const Watching watching(recording);
     f();
   }

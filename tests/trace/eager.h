@@ -11,10 +11,10 @@ namespace residua {
 // The first output of a graph of one input.
 inline at::Tensor interpret_tensor(const Graph& graph, const at::Tensor& x) {
   const at::Tensor flat = x.to(at::kDouble).contiguous();
-  Numbers input{.type = graph.value(graph.inputs.front()).type};
-  input.numbers.assign(flat.data_ptr<double>(), flat.data_ptr<double>() + flat.numel());
+  Numbers input{.type = graph.value(graph.inputs.front()).type, .data = {}};
+  input.data.assign(flat.data_ptr<double>(), flat.data_ptr<double>() + flat.numel());
   const Numbers y = interpret(graph, std::span(&input, 1)).front();
-  return torch::tensor(y.numbers, at::kDouble).reshape(y.type.shape);
+  return torch::tensor(y.data, at::kDouble).reshape(y.type.shape);
 }
 
 // Relative to the largest number.
