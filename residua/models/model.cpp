@@ -15,6 +15,7 @@
 #include "residua/models/vision/resnet_cifar.h"
 #include "residua/models/vision/vit.h"
 #include "residua/models/vision/widenet.h"
+#include "residua/nn/tracing.h"
 
 namespace residua {
 
@@ -43,6 +44,7 @@ void Model::check_ids(const at::Tensor& ids) const {
                  .rule = "does not fit the model",
                  .expected = fmt::format("ids Long [N, T] with T from 1 to {}", info_.context),
                  .received = tensor_text(ids)});
+  if (is_tracing()) return;
   const auto [low, high] = at::aminmax(ids);
   const int64_t least = low.item<int64_t>(), greatest = high.item<int64_t>();
   if (least < 0 || greatest >= info_.vocabulary)

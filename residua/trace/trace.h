@@ -1,0 +1,55 @@
+#pragma once
+// From a network that runs with libtorch to a graph.
+//
+//   Graph graph = trace([&](const auto& x) { return std::vector{net.forward(x[0])}; },
+//                       {{.name = "x", .axes = {{"batch"}, fixed(3), fixed(224), fixed(224)}}},
+//                       {{"batch", {.size = 1, .other = 2}}}, named_tensors(net));
+//
+// The function runs once on made-up inputs, and once more for each symbol with its other size. It
+// must be in evaluation mode, and what it does may depend on the inputs' sizes but not on their
+// numbers.
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "residua/graph/graph.h"
+
+namespace torch::nn {
+class Module;
+}
+
+namespace residua {
+
+struct TraceInput {
+  std::string name = "x";
+  DType dtype = DType::f32;           // f32: standard normal numbers; i64: ids from 0
+  std::vector<SymbolRule> axes = {};  // an empty symbol: of size `offset`
+  int64_t ids = 1;                    // below this
+};
+
+// An axis of a size that does not change.
+inline SymbolRule fixed(int64_t size) { return {.symbol = {}, .factor = 0, .offset = size}; }
+
+struct TraceSymbol {
+  int64_t size = 1;   // of the graph
+  int64_t other = 2;  // tried beside it
+  int64_t min = 1, max = INT64_MAX;
+};
+
+using TracedFunction = std::function<std::vector<at::Tensor>(const std::vector<at::Tensor>&)>;
+using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
+
+// Parameters and buffers, whose names their constants and nodes get.
+NamedTensors named_tensors(const torch::nn::Module& module);
+
+// The outputs are named "y", "y1", ... Throws ErrorKind::unsupported naming the module and the
+// operation for what a graph cannot say.
+Graph trace(const TracedFunction& function, const std::vector<TraceInput>& inputs,
+            const std::map<std::string, TraceSymbol>& symbols, const NamedTensors& named);
+
+}  // namespace residua
