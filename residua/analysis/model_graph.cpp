@@ -4,8 +4,6 @@
 #include <fmt/ranges.h>
 #include <torch/torch.h>
 
-#include <algorithm>
-
 #include "residua/trace/trace.h"
 
 namespace residua {
@@ -29,32 +27,24 @@ class EvaluationMode {
 
 struct ModelInput {
   TraceInput input = {};
-  std::map<std::string, TraceSymbol> symbols = {};
+  std::map<std::string, Symbol> symbols = {};
 
-  void add(const std::string& symbol, int64_t size, bool is_dynamic, const TraceSymbol& range) {
+  void add(const std::string& symbol, int64_t size, bool is_dynamic, const Symbol& range) {
     input.axes.push_back(is_dynamic ? SymbolRule{symbol, 1, 0} : fixed(size));
     if (is_dynamic) symbols[symbol] = range;
   }
 };
-
-// A size to try beside this one: larger where that is allowed, by a step that halvings divide.
-int64_t other_size(int64_t size, int64_t step, int64_t max) {
-  return size + step <= max ? size + step : size - step;
-}
 
 ModelInput image_input(const ModelInfo& info, const ModelGraphOptions& o) {
   const int64_t height = o.height > 0 ? o.height : info.input_height;
   const int64_t width = o.width > 0 ? o.width : info.input_width;
   const int64_t max = info.max_input > 0 ? info.max_input : INT64_MAX;
   const bool dynamic = o.dynamic_size && info.min_input < max;
-  constexpr int64_t kStep = 32;
   ModelInput made;
-  made.add("batch", o.batch, o.dynamic_batch, {.size = o.batch, .other = o.batch + 1});
+  made.add("batch", o.batch, o.dynamic_batch, {.size = o.batch});
   made.input.axes.push_back(fixed(info.in_channels));
   for (const auto& [name, size] : {std::pair{"height", height}, {"width", width}})
-    made.add(
-        name, size, dynamic,
-        {.size = size, .other = other_size(size, kStep, max), .min = info.min_input, .max = max});
+    made.add(name, size, dynamic, {.size = size, .min = info.min_input, .max = max});
   return made;
 }
 
@@ -63,9 +53,9 @@ ModelInput token_input(const ModelInfo& info, const ModelGraphOptions& o) {
   ModelInput made;
   made.input.dtype = DType::i64;
   made.input.ids = info.vocabulary;
-  made.add("batch", o.batch, o.dynamic_batch, {.size = o.batch, .other = o.batch + 1});
+  made.add("batch", o.batch, o.dynamic_batch, {.size = o.batch});
   made.add("tokens", tokens, o.dynamic_size && info.context > 1,
-           {.size = tokens, .other = other_size(tokens, 1, info.context), .max = info.context});
+           {.size = tokens, .max = info.context});
   return made;
 }
 

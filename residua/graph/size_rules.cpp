@@ -105,7 +105,7 @@ class RuleFinder {
   // Compares the graphs of several sizes of one symbol.
   void vary(const std::string& name) {
     std::string reason = "the graph, which can be built at no other size";
-    for (const int64_t step : {1, 2, 4, 8, 16, 32, 64, 128}) {
+    for (const int64_t step : {1, -1, 2, -2, 4, 8, -8, 16, 32, -32, 64, 128}) {
       const int64_t first = reference_.at(name);
       std::vector<std::pair<int64_t, Graph>> others;
       for (const int64_t steps : {1, 2, 17}) {

@@ -2,16 +2,16 @@
 
 #include <torch/torch.h>
 
+#include <fmt/format.h>
+
 #include "residua/core/error.h"
+#include "residua/graph/size_rules.h"
 #include "residua/trace/dataflow.h"
 #include "residua/trace/lowering.h"
-#include "residua/trace/rules.h"
 
 namespace residua {
 
 namespace {
-
-using Sizes = std::map<std::string, int64_t>;
 
 int64_t size_of(const SymbolRule& axis, const Sizes& sizes) {
   if (axis.symbol.empty()) return axis.offset;
@@ -36,12 +36,33 @@ at::Tensor example(const TraceInput& input, const Sizes& sizes) {
   return at::randn(shape, generator);
 }
 
+void check_sizes(const std::map<std::string, Symbol>& symbols, const Sizes& sizes) {
+  for (const auto& [name, symbol] : symbols)
+    if (sizes.at(name) < symbol.min || sizes.at(name) > symbol.max)
+      throw Error(ErrorKind::limit, {.where = name,
+                                            .rule = "a size outside of its range",
+                                            .received = std::to_string(sizes.at(name))});
+}
+
+// What libtorch refuses, such as shapes that do not fit, as an error of ours.
+std::vector<Call> record(const TracedFunction& function, const std::vector<at::Tensor>& examples,
+                         std::vector<at::Tensor>& outputs) {
+  try {
+    return record_calls([&] { outputs = function(examples); });
+  } catch (const c10::Error& e) {
+    throw Error(ErrorKind::unsupported, {.where = "trace",
+                                         .rule = "the network does not take an input of this size",
+                                         .received = e.what_without_backtrace()});
+  }
+}
+
 Graph trace_once(const TracedFunction& function, const std::vector<TraceInput>& inputs,
-                 const std::map<std::string, TraceSymbol>& symbols, const Sizes& sizes,
+                 const std::map<std::string, Symbol>& symbols, const Sizes& sizes,
                  const NamedTensors& named) {
+  check_sizes(symbols, sizes);
   std::vector<at::Tensor> examples, outputs;
   for (const TraceInput& input : inputs) examples.push_back(example(input, sizes));
-  std::vector<Call> calls = record_calls([&] { outputs = function(examples); });
+  std::vector<Call> calls = record(function, examples, outputs);
   const Dataflow flow = resolve(std::move(calls), examples, outputs);
 
   GraphBuilder builder;
@@ -69,20 +90,19 @@ NamedTensors named_tensors(const torch::nn::Module& module) {
 }
 
 Graph trace(const TracedFunction& function, const std::vector<TraceInput>& inputs,
-            const std::map<std::string, TraceSymbol>& symbols, const NamedTensors& named) {
+            const std::map<std::string, Symbol>& symbols, const NamedTensors& named) {
   const at::NoGradGuard no_grad;
   Sizes sizes;
   for (const auto& [name, symbol] : symbols) sizes[name] = symbol.size;
-  Graph graph = trace_once(function, inputs, symbols, sizes, named);
-  std::vector<SizedGraph> others;
-  for (const auto& [name, symbol] : symbols) {
-    Sizes changed = sizes;
-    changed[name] = symbol.other;
-    others.push_back({name, symbol.other, trace_once(function, inputs, symbols, changed, named)});
-  }
-  find_rules(graph, others);
-  verify(graph);
-  return graph;
+  SizedGraph traced = find_size_rules(
+      sizes, [&](const Sizes& at) { return trace_once(function, inputs, symbols, at, named); });
+  for (const auto& [symbol, place] : traced.fixed)
+    throw Error(ErrorKind::unsupported,
+                {.where = place,
+                 .rule = fmt::format("does not follow the size \"{}\" by a rule", symbol),
+                 .hint = "trace the network for this size alone"});
+  verify(traced.graph);
+  return std::move(traced.graph);
 }
 
 }  // namespace residua

@@ -3,11 +3,10 @@
 //
 //   Graph graph = trace([&](const auto& x) { return std::vector{net.forward(x[0])}; },
 //                       {{.name = "x", .axes = {{"batch"}, fixed(3), fixed(224), fixed(224)}}},
-//                       {{"batch", {.size = 1, .other = 2}}}, named_tensors(net));
+//                       {{"batch", {.size = 1}}}, named_tensors(net));
 //
-// The function runs once on made-up inputs, and once more for each symbol with its other size. It
-// must be in evaluation mode, and what it does may depend on the inputs' sizes but not on their
-// numbers.
+// The function runs on made-up inputs of the symbols' sizes and of some others. It must be in
+// evaluation mode, and what it does may depend on the inputs' sizes but not on their numbers.
 
 #include <ATen/core/Tensor.h>
 
@@ -35,12 +34,6 @@ struct TraceInput {
 // An axis of a size that does not change.
 inline SymbolRule fixed(int64_t size) { return {.symbol = {}, .factor = 0, .offset = size}; }
 
-struct TraceSymbol {
-  int64_t size = 1;   // of the graph
-  int64_t other = 2;  // tried beside it
-  int64_t min = 1, max = INT64_MAX;
-};
-
 using TracedFunction = std::function<std::vector<at::Tensor>(const std::vector<at::Tensor>&)>;
 using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 
@@ -48,8 +41,8 @@ using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 NamedTensors named_tensors(const torch::nn::Module& module);
 
 // The outputs are named "y", "y1", ... Throws ErrorKind::unsupported naming the module and the
-// operation for what a graph cannot say.
+// operation for what a graph cannot say, and the place that does not follow a symbol.
 Graph trace(const TracedFunction& function, const std::vector<TraceInput>& inputs,
-            const std::map<std::string, TraceSymbol>& symbols, const NamedTensors& named);
+            const std::map<std::string, Symbol>& symbols, const NamedTensors& named);
 
 }  // namespace residua

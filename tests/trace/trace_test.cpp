@@ -14,7 +14,7 @@ namespace {
 using Tensors = std::vector<at::Tensor>;
 
 Graph traced(const TracedFunction& f, const std::vector<SymbolRule>& axes,
-             const std::map<std::string, TraceSymbol>& symbols = {},
+             const std::map<std::string, Symbol>& symbols = {},
              const NamedTensors& named = {}) {
   return trace(f, {{.axes = axes}}, symbols, named);
 }
@@ -161,9 +161,9 @@ TEST(Trace, FollowsSymbols) {
   };
   const Graph graph = traced([&](const Tensors& x) { return Tensors{f(x[0])}; },
                              {{"batch"}, fixed(3), {"height"}, {"width"}},
-                             {{"batch", {.size = 1, .other = 3}},
-                              {"height", {.size = 4, .other = 8}},
-                              {"width", {.size = 6, .other = 8}}});
+                             {{"batch", {.size = 1}},
+                              {"height", {.size = 4}},
+                              {"width", {.size = 6}}});
   const at::Tensor x = torch::randn({5, 3, 10, 7});
   const Graph larger = with_sizes(graph, {{"batch", 5}, {"height", 10}, {"width", 7}});
   expect_near(interpret_tensor(larger, x), f(x), 1e-5);
@@ -194,8 +194,8 @@ TEST(Trace, RefusesANetworkThatIsAnotherAtAnotherSize) {
   const auto f = [](const Tensors& x) {
     return Tensors{x[0].size(0) > 1 ? x[0].relu() : x[0].tanh()};
   };
-  EXPECT_THROW(traced(f, {{"batch"}, fixed(3)}, {{"batch", {.size = 1, .other = 2}}}), Error);
-  EXPECT_NO_THROW(traced(f, {{"batch"}, fixed(3)}, {{"batch", {.size = 2, .other = 3}}}));
+  EXPECT_THROW(traced(f, {{"batch"}, fixed(3)}, {{"batch", {.size = 1}}}), Error);
+  EXPECT_NO_THROW(traced(f, {{"batch"}, fixed(3)}, {{"batch", {.size = 2}}}));
 }
 
 }  // namespace
