@@ -50,6 +50,19 @@ CompiledModel::CompiledModel(Graph graph, const PlanOptions& options, size_t mos
       most_plans_(std::max<size_t>(most_plans, 1)),
       weights_(std::make_shared<WeightStore>()) {
   optimise(graph_);
+  compile_first();
+}
+
+CompiledModel::CompiledModel(ModelFile file, const PlanOptions& options, size_t most_plans)
+    : graph_(std::move(file.graph)),
+      options_(options),
+      most_plans_(std::max<size_t>(most_plans, 1)),
+      weights_(std::make_shared<WeightStore>()) {
+  if (file.kind != ModelKind::plan) optimise(graph_);
+  compile_first();
+}
+
+void CompiledModel::compile_first() {
   std::vector<Shape> shapes;
   for (const ValueId v : graph_.inputs) shapes.push_back(graph_.shape(v));
   compiled_for(shapes);
