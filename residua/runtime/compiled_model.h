@@ -22,6 +22,10 @@ namespace residua {
 
 class WeightStore;
 
+// The sizes of the graph's symbols that follow from its inputs' shapes. Throws ErrorKind::shape,
+// naming the input, where they do not fit.
+std::map<std::string, int64_t> sizes_for(const Graph& graph, std::span<const Shape> shapes);
+
 class CompiledModel {
  public:
   // `most_plans` >= 1 are kept. The graph is optimised (graph/passes), then compiled at its present
@@ -34,9 +38,9 @@ class CompiledModel {
   const Graph& graph() const { return graph_; }
   const PlanOptions& options() const { return options_; }
 
-  // The sizes of the symbols that follow from the inputs' shapes. Throws ErrorKind::shape, naming
-  // the input, where they do not fit the graph.
-  std::map<std::string, int64_t> sizes_of(std::span<const Shape> shapes) const;
+  std::map<std::string, int64_t> sizes_of(std::span<const Shape> shapes) const {
+    return sizes_for(graph_, shapes);
+  }
 
   std::shared_ptr<const Plan> plan_for(std::span<const Shape> shapes);
 
