@@ -3,9 +3,12 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <map>
+#include <memory>
 #include <set>
 
-#include "app/bench_subjects.h"
+#include "app/bench_cold.h"
 #include "app/bench_text.h"
 #include "app/machine.h"
 #include "app/progress_line.h"
@@ -41,10 +44,35 @@ std::vector<DType> arithmetic_of(const std::vector<BenchResult>& results) {
   return {types.begin(), types.end()};
 }
 
+// Files of one name in different folders or formats are told apart by their paths.
+void make_names_unique(std::vector<BenchSubject>& subjects) {
+  std::map<std::string, int> uses;
+  for (const BenchSubject& subject : subjects) ++uses[subject.name];
+  for (BenchSubject& subject : subjects)
+    if (uses[subject.name] > 1) subject.name = subject.file.path;
+}
+
 std::string report_title(const std::vector<BenchSubject>& subjects) {
   std::string title;
   for (const BenchSubject& subject : subjects) title += (title.empty() ? "" : ", ") + subject.name;
   return title;
+}
+
+// In turns.
+std::vector<BenchResult> measure(const std::vector<BenchVariant>& variants,
+                                 const BenchOptions& options) {
+  std::unique_ptr<ProgressLine> line;
+  return run_bench(variants, options, [&](int64_t done, int64_t of) {
+    if (!line) line = std::make_unique<ProgressLine>(of, "run");
+    line->show(done);
+  });
+}
+
+void set_cold_start(BenchResult& result, const ColdStart& cold) {
+  result.open_seconds = cold.open;
+  result.compile_seconds = cold.compile;
+  result.first_seconds = cold.first;
+  result.peak_bytes = cold.peak_bytes;
 }
 
 void print_bench(const std::vector<BenchResult>& results, const Roofs& roofs,
@@ -60,18 +88,20 @@ void print_bench(const std::vector<BenchResult>& results, const Roofs& roofs,
 }  // namespace
 
 int bench(const BenchArguments& a) {
+  const std::vector<BenchRequest> requests = bench_requests(a);
+  std::vector<ColdStart> cold;  // first, while this process has neither threads nor weights
+  for (const BenchRequest& request : requests) cold.push_back(measure_cold_start(request, a));
   std::vector<BenchSubject> subjects;
   for (const std::string& word : a.models) subjects.push_back(open_subject(word));
-  const std::vector<BenchVariant> variants = bench_variants(subjects, a);
-  const BenchOptions options{.warmup = a.warmup, .repeat = a.repeat};
-  std::vector<BenchResult> results;
-  {
-    std::unique_ptr<ProgressLine> line;
-    results = run_bench(variants, options, [&](int64_t done, int64_t of) {
-      if (!line) line = std::make_unique<ProgressLine>(of, "run");
-      line->show(done);
-    });
+  make_names_unique(subjects);
+  std::vector<BenchVariant> variants;
+  for (const BenchRequest& request : requests) {
+    const auto at = std::find(a.models.begin(), a.models.end(), request.word) - a.models.begin();
+    variants.push_back(bench_variant(subjects[static_cast<size_t>(at)], request, a));
   }
+  const BenchOptions options{.warmup = a.warmup, .repeat = a.repeat};
+  std::vector<BenchResult> results = measure(variants, options);
+  for (size_t i = 0; i < results.size(); ++i) set_cold_start(results[i], cold[i]);
   const int threads = results.front().threads;
   const Roofs roofs = measure_roofs(arithmetic_of(results), threads);
   const Json machine = bench_machine(threads);

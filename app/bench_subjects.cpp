@@ -34,23 +34,25 @@ BenchSubject open_subject(const std::string& word) {
   return subject;
 }
 
-std::vector<BenchVariant> bench_variants(const std::vector<BenchSubject>& subjects,
-                                         const BenchArguments& a) {
-  std::vector<BenchVariant> variants;
+std::vector<BenchRequest> bench_requests(const BenchArguments& a) {
   std::vector<std::string> dtypes = a.dtypes;
   if (dtypes.empty()) dtypes.push_back({});
   std::vector<int64_t> batches = a.batches;
   if (batches.empty()) batches.push_back(0);
-  for (const BenchSubject& subject : subjects)
+  std::vector<BenchRequest> requests;
+  for (const std::string& word : a.models)
     for (const int64_t batch : batches)
-      for (const std::string& dtype : dtypes) {
-        Json set = settings_of(a);
-        if (!dtype.empty()) set["dtype"] = dtype;
-        const Graph& graph = subject.file.graph;
-        variants.push_back({subject.name, batch > 0 ? with_batch(graph, batch) : graph,
-                            plan_options(subject.file, set), subject.seconds});
-      }
-  return variants;
+      for (const std::string& dtype : dtypes) requests.push_back({word, dtype, batch});
+  return requests;
+}
+
+BenchVariant bench_variant(const BenchSubject& subject, const BenchRequest& request,
+                           const BenchArguments& a) {
+  Json set = settings_of(a);
+  if (!request.dtype.empty()) set["dtype"] = request.dtype;
+  const Graph& graph = subject.file.graph;
+  return {subject.name, request.batch > 0 ? with_batch(graph, request.batch) : graph,
+          plan_options(subject.file, set), subject.seconds};
 }
 
 }  // namespace residua::app

@@ -16,12 +16,21 @@ struct BenchSubject {
   double seconds = 0;  // that opening it took
 };
 
+// One variant of one subject.
+struct BenchRequest {
+  std::string word;   // of the command line
+  std::string dtype;  // empty: the file's own
+  int64_t batch = 0;  // 0: the model's own
+};
+
+// Each model in each batch and element type that is asked for.
+std::vector<BenchRequest> bench_requests(const BenchArguments& arguments);
+
 // A file is opened. Any other word would be the name of a model, which this build cannot make a
 // graph of: ErrorKind::not_found.
 BenchSubject open_subject(const std::string& word);
 
-// Each subject in each element type and batch that is asked for, one after the other.
-std::vector<BenchVariant> bench_variants(const std::vector<BenchSubject>& subjects,
-                                         const BenchArguments& arguments);
+BenchVariant bench_variant(const BenchSubject& subject, const BenchRequest& request,
+                           const BenchArguments& arguments);
 
 }  // namespace residua::app

@@ -38,9 +38,11 @@ std::vector<std::string> layer_cells(const LayerTime& layer, const Roofs& roofs,
   const double roof = roofs.of(layer.info);
   const bool multiplies = layer.info.operations > 0;
   return {shortened(layer.info.name.empty() ? layer.info.kind : layer.info.name),
-          layer.info.kernel,
+          layer.info.kind == layer.info.kernel
+              ? layer.info.kernel
+              : fmt::format("{}, {}", layer.info.kind, layer.info.kernel),
           layer.info.layout,
-          fmt::format("{:.3f}", 1e3 * layer.seconds),
+          fmt::format("{:.4f}", 1e3 * layer.seconds),
           multiplies ? fmt::format("{:.1f}", rate / 1e9) : "-",
           fmt::format("{:.1f}", static_cast<double>(layer.info.bytes) / layer.seconds / 1e9),
           fmt::format("{:.1f} %", 100 * layer.seconds / all),
@@ -51,7 +53,7 @@ std::vector<std::string> layer_cells(const LayerTime& layer, const Roofs& roofs,
 
 std::string variants_text(const std::vector<BenchResult>& results, bool colours) {
   TextTable table({"<model", "<dtype", "batch", "first result", "P50", "P90", "P99", "items/s",
-                   "speed", "session", "weights"});
+                   "speed", "session", "weights", "peak"});
   const auto each = [](const BenchResult& result) {
     return percentile(result.seconds, 0.5) /
            static_cast<double>(std::max<int64_t>(result.batch, 1));
@@ -63,7 +65,8 @@ std::string variants_text(const std::vector<BenchResult>& results, bool colours)
                time_text(percentile(result.seconds, 0.99)), fmt::format("{:.4g}", 1 / each(result)),
                fmt::format("{:.2f}x", each(results[0]) / each(result)),
                bytes_text(static_cast<double>(result.session_bytes)),
-               bytes_text(static_cast<double>(result.weight_bytes))});
+               bytes_text(static_cast<double>(result.weight_bytes)),
+               bytes_text(static_cast<double>(result.peak_bytes))});
   return table.text(colours);
 }
 

@@ -27,8 +27,8 @@ class Runner {
  public:
   Runner(const BenchVariant& variant, BenchResult& result) : result_(result) {
     const double begin = bench_clock();
-    session_ = std::make_unique<Session>(std::make_shared<const Plan>(variant.graph,
-                                                                      variant.options));
+    session_ =
+        std::make_unique<Session>(std::make_shared<const Plan>(variant.graph, variant.options));
     result.compile_seconds = bench_clock() - begin;
     const Plan& plan = session_->plan();
     Random random(0);
@@ -67,8 +67,8 @@ class Runner {
   const void* draw(const TensorType& type, Random& random) {
     void* memory = room(checked_bytes(type.shape, type.dtype, "input"));
     if (!is_floating(type.dtype)) return memory;
-    Numbers numbers{type, std::vector<double>(
-                              static_cast<size_t>(checked_numel(type.shape, "input")))};
+    Numbers numbers{type,
+                    std::vector<double>(static_cast<size_t>(checked_numel(type.shape, "input")))};
     for (double& number : numbers.data) number = random.uniform(-kUnitVariance, kUnitVariance);
     const ConstantData bytes = write_numbers(numbers);
     std::memcpy(memory, bytes.bytes.data(), bytes.bytes.size());
@@ -109,6 +109,12 @@ double percentile(std::vector<double> numbers, double share) {
   const auto below = static_cast<size_t>(place);
   const size_t above = std::min(below + 1, numbers.size() - 1);
   return std::lerp(numbers[below], numbers[above], place - static_cast<double>(below));
+}
+
+BenchResult run_first(const BenchVariant& variant) {
+  BenchResult result;
+  const Runner runner(variant, result);
+  return result;
 }
 
 std::vector<BenchResult> run_bench(const std::vector<BenchVariant>& variants,

@@ -48,9 +48,11 @@ Json result_to_json(const BenchResult& result, const Roofs& roofs) {
   json["per_second"] = static_cast<double>(std::max<int64_t>(result.batch, 1)) / median;
   json["session_bytes"] = result.session_bytes;
   json["weight_bytes"] = result.weight_bytes;
+  json["peak_bytes"] = result.peak_bytes;
   json["seconds"] = result.seconds;
   json["layers"] = Json::array();
-  for (const LayerTime& layer : result.layers) json["layers"].push_back(layer_to_json(layer, roofs));
+  for (const LayerTime& layer : result.layers)
+    json["layers"].push_back(layer_to_json(layer, roofs));
   return json;
 }
 
@@ -59,14 +61,13 @@ Json result_to_json(const BenchResult& result, const Roofs& roofs) {
 Json bench_to_json(const std::vector<BenchResult>& results, const BenchOptions& options,
                    const Roofs& roofs, const Json& machine) {
   Json operations = Json::object();
-  for (const auto& [type, rate] : roofs.operations)
-    operations[arithmetic_name(type)] = rate;
-  Json json{{"warmup", options.warmup},
-            {"repeat", options.repeat},
-            {"machine", machine},
-            {"roofs",
-             {{"threads", roofs.threads}, {"operations", operations}, {"bytes", roofs.bytes}}},
-            {"variants", Json::array()}};
+  for (const auto& [type, rate] : roofs.operations) operations[arithmetic_name(type)] = rate;
+  Json json{
+      {"warmup", options.warmup},
+      {"repeat", options.repeat},
+      {"machine", machine},
+      {"roofs", {{"threads", roofs.threads}, {"operations", operations}, {"bytes", roofs.bytes}}},
+      {"variants", Json::array()}};
   for (const BenchResult& result : results)
     json["variants"].push_back(result_to_json(result, roofs));
   return json;

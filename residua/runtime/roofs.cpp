@@ -79,7 +79,8 @@ double Roofs::of(const LayerInfo& layer) const {
 double measure_operations(DType factors, int threads) {
   const ThreadCount count(threads);
   try {
-    return std::max(product_rate(factors, 512), product_rate(factors, 1024));
+    return std::max(
+        {product_rate(factors, 384), product_rate(factors, 512), product_rate(factors, 1024)});
   } catch (const dnnl::error&) {
     return 0;
   }
@@ -91,8 +92,7 @@ double measure_bytes(int threads) {
   const auto memory = aligned_bytes(2 * half);
   std::byte* const data = memory.get();
   const auto in_parts = [&](const auto& body) {
-    return least_within(kMeasuringSeconds,
-                        [&] { parallel_parts(threads, half, 1 << 20, body); });
+    return least_within(kMeasuringSeconds, [&] { parallel_parts(threads, half, 1 << 20, body); });
   };
   parallel_parts(threads, 2 * half, 1 << 20, [&](int64_t begin, int64_t end) {
     std::memset(data + begin, 0, static_cast<size_t>(end - begin));

@@ -21,14 +21,14 @@ function times() {
   const of = (key) => (i) => data.variants[i][key], first = data.variants[0];
   const time = (title, key) => ({ title, value: of(key), text: (_, value) => timeText(value) });
   const bytes = (title, key) => ({ title, value: of(key), text: (_, value) => bytesText(value) });
-  section("times", "Times", "A dot is a run; lines mark the median, P90 and P99. Runs beyond 1.15 of the longest P99 are drawn at the edge.",
+  section("times", "Times", "A dot is a run; lines mark the median, P90 and P99. Runs beyond 1.15 of the longest P99 are drawn at the edge. The first result is measured in a process of its own, from opening the file; the peak is the memory of that process.",
     timeStrips(data.variants),
     sortableTable("Times and memory of each variant", data.variants.length, [
       { title: "Variant", value: (i) => i, text: (i) => variantName(data.variants[i]) },
       time("First result", "first_result"), time("P50", "median"), time("P90", "p90"), time("P99", "p99"),
       { title: "A second", value: of("per_second"), text: (_, value) => numberText(value) },
       { title: "Against the first", value: (i) => first.median / first.batch / (data.variants[i].median / data.variants[i].batch), text: (_, value) => `${value.toFixed(2)} ×` },
-      bytes("Session", "session_bytes"), bytes("Weights", "weight_bytes"),
+      bytes("Session", "session_bytes"), bytes("Weights", "weight_bytes"), bytes("Peak", "peak_bytes"),
     ], 0));
 }
 
