@@ -9,9 +9,11 @@ function variantName(variant) {
   return words.filter(Boolean).join(", ");
 }
 
+const itemSeconds = (variant) => variant.median / Math.max(variant.batch, 1);
+
 function header() {
   document.getElementById("subtitle").textContent = `${data.machine.processor}, ${data.roofs.threads} thread${data.roofs.threads === 1 ? "" : "s"}. Each variant ran ${data.repeat} times after ${data.warmup} for warm-up, taking turns.`;
-  const best = data.variants.reduce((a, b) => (b.median / b.batch < a.median / a.batch ? b : a));
+  const best = data.variants.reduce((a, b) => (itemSeconds(b) < itemSeconds(a) ? b : a));
   const rows = [[`Fastest: ${variantName(best)}`, timeText(best.median)], ["Items a second", numberText(best.per_second)],
     ...Object.entries(data.roofs.operations).map(([type, rate]) => [`Roof of ${type}`, rateText(rate)]), ["Memory", bandwidthText(data.roofs.bytes)]];
   document.getElementById("summary").append(...rows.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
@@ -27,7 +29,7 @@ function times() {
       { title: "Variant", value: (i) => i, text: (i) => variantName(data.variants[i]) },
       time("First result", "first_result"), time("P50", "median"), time("P90", "p90"), time("P99", "p99"),
       { title: "A second", value: of("per_second"), text: (_, value) => numberText(value) },
-      { title: "Against the first", value: (i) => first.median / first.batch / (data.variants[i].median / data.variants[i].batch), text: (_, value) => `${value.toFixed(2)} ×` },
+      { title: "Against the first", value: (i) => itemSeconds(first) / itemSeconds(data.variants[i]), text: (_, value) => `${value.toFixed(2)} ×` },
       bytes("Session", "session_bytes"), bytes("Weights", "weight_bytes"), bytes("Peak", "peak_bytes"),
     ], 0));
 }

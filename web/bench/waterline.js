@@ -3,12 +3,15 @@
 
 const layerRate = (layer) => (layer.seconds > 0 ? layer.operations / layer.seconds : 0);
 
+// "conv, brgconv_1x1" of a kernel "brgconv_1x1:avx512_core"
+const layerKind = (layer) => (layer.kernel && layer.kernel !== layer.kind ? `${layer.kind}, ${layer.kernel.split(":")[0]}` : layer.kind);
+
 // Colours of the kinds of layers, those that take the most time first; the sixth is all others.
 function kindColours(layers) {
   const seconds = new Map();
-  for (const layer of layers) seconds.set(layer.kind, (seconds.get(layer.kind) ?? 0) + layer.seconds);
+  for (const layer of layers) seconds.set(layerKind(layer), (seconds.get(layerKind(layer)) ?? 0) + layer.seconds);
   const kinds = [...seconds].sort((a, b) => b[1] - a[1]);
-  return { of: (kind) => Math.min(kinds.findIndex(([name]) => name === kind), 5), kinds };
+  return { of: (layer) => Math.min(kinds.findIndex(([name]) => name === layerKind(layer)), 5), kinds };
 }
 
 // waterline(variant, roofs, "operations" | "seconds", choose(i)) -> {node, show(i)}
@@ -34,14 +37,14 @@ function waterline(variant, roofs, width, choose) {
       parts.push(svg("text", { x: left - 6, y: y(tick), class: "tick y" }, tick === 0 ? "0" : rateText(tick)));
     }
     for (const share of drawn > 500 ? [0, 0.25, 0.5, 0.75, 1] : [0, 0.5, 1])
-      parts.push(svg("text", { x: x(share * total), y: floor + 20, class: "tick" }, share === 1 ? (width === "seconds" ? timeText(total) : operationsText(total)) : `${100 * share}\u202f%`));
+      parts.push(svg("text", { x: x(share * total), y: floor + 20, class: share === 1 ? "tick last" : "tick" }, share === 1 ? (width === "seconds" ? timeText(total) : `${operationsText(total)}op`) : `${100 * share}\u202f%`));
     let from = 0;
     bars = layers.map((layer, i) => {
       const begin = x(from), end = x(from += layer[width]);
       const idle = layer.operations === 0;
       const at = idle ? floor - 4 : y(layerRate(layer));
       if (layer.roof > 0 && end > begin) roof.push(`${roof.length ? "L" : "M"}${begin} ${y(Math.min(layer.roof, most))}H${end}`);
-      const bar = svg("rect", { x: begin, y: at, width: Math.max(end - begin, 0), height: Math.max(floor - at, 0), class: idle ? "bar-of-layer idle" : "bar-of-layer", fill: `var(--series-${colours.of(layer.kind)})` });
+      const bar = svg("rect", { x: begin, y: at, width: Math.max(end - begin, 0), height: Math.max(floor - at, 0), class: idle ? "bar-of-layer idle" : "bar-of-layer", fill: `var(--series-${colours.of(layer)})` });
       bar.onpointerenter = () => show(i);
       bar.onclick = () => choose(i);
       return bar;
@@ -55,7 +58,7 @@ function waterline(variant, roofs, width, choose) {
     if (seconds > 0) {
       const mean = y(operations / seconds);
       parts.push(svg("line", { x1: left, x2: drawn - right, y1: mean, y2: mean, class: "mean" }));
-      parts.push(svg("text", { x: left + 4, y: mean - 6, class: "note mean-note" }, `all: ${rateText(operations / seconds)}`));
+      parts.push(svg("text", { x: left + 4, y: mean + 15, class: "note mean-note" }, `all: ${rateText(operations / seconds)}`));
     }
     parts.push(svg("line", { x1: left, x2: drawn - right, y1: floor, y2: floor, class: "floor" }));
     const label = `${layers.length} layers, ${rateText(operations / seconds)} of ${compute.map(([type, rate]) => `${type} ${rateText(rate)}`).join(", ")}`;
