@@ -6,6 +6,7 @@
 namespace residua::app {
 
 std::string settings_places(const std::string& command) {
+  if (command == "run") return "; what they do not say, the model's file says";
   return command == "train" ? " or in the TOML file" : "";
 }
 

@@ -7,7 +7,7 @@
 
 namespace residua::app {
 
-// Where else than on the command line they may be, " or in the TOML file".
+// What follows the word key=value: where else settings may be, " or in the TOML file".
 std::string settings_places(const std::string& command);
 // One line per setting with range and default; empty for a command without settings.
 std::string settings_help(const std::string& command);

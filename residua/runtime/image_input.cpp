@@ -42,8 +42,8 @@ const Value* image_value(const Graph& graph) {
 }  // namespace
 
 void ImagePreprocessing::fields(Fields& f) {
-  f.add("height", height, "of the network's input; 0: the graph's", {.min = 0, .max = 16384});
-  f.add("width", width, "of the network's input; 0: the graph's", {.min = 0, .max = 16384});
+  f.add("height", height, "of the network's input", {.min = 0, .max = 16384});
+  f.add("width", width, "of the network's input", {.min = 0, .max = 16384});
   f.add("resize", resize, "shorter side before the middle is cut out; 0: input / crop_fraction",
         {.min = 0, .max = 16384});
   f.add("crop_fraction", crop_fraction, "of the resized image that the network sees",
