@@ -34,8 +34,8 @@ ImagePreprocessing preparation(const ModelFile& file, const Json& set) {
   else if (const auto found = preprocessing_of(file.graph))
     images = *found;
   assign(images, set, "images");
-  check(images);
-  if (!fits(file.graph, images))
+  check_preprocessing(images);
+  if (!takes_images(file.graph, images))
     throw Error(ErrorKind::shape, {.where = file.path,
                                    .rule = "reads no images of this size and number of channels",
                                    .received = fmt::format("{} x {} x {}", images.mean.size(),

@@ -59,7 +59,7 @@ int64_t ImagePreprocessing::shorter_side() const {
   return static_cast<int64_t>(std::nearbyint(std::min(side, 1e9)));
 }
 
-void check(const ImagePreprocessing& images) {
+void check_preprocessing(const ImagePreprocessing& images) {
   if (images.height < 1 || images.width < 1)
     bad_preprocessing("height", "height and width must be known", "at least 1",
                       fmt::format("{} x {}", images.height, images.width));
@@ -94,33 +94,31 @@ std::optional<ImagePreprocessing> preprocessing_of(const Graph& graph, bool* ass
     images.mean.assign(kImageNetMean.begin(), kImageNetMean.begin() + channels);
     images.stddev.assign(kImageNetStddev.begin(), kImageNetStddev.begin() + channels);
   }
-  if (const auto crop = numbers_of(graph, "crop", 1);
-      !crop.empty() && crop[0] > 0 && crop[0] <= 1)
+  if (const auto crop = numbers_of(graph, "crop", 1); !crop.empty() && crop[0] > 0 && crop[0] <= 1)
     images.crop_fraction = crop[0];
   try {
-    check(images);
+    check_preprocessing(images);
   } catch (const Error&) {
     return std::nullopt;  // a size that no image is resized to, or a stddev of 0
   }
   return images;
 }
 
-bool fits(const Graph& graph, const ImagePreprocessing& images) {
+bool takes_images(const Graph& graph, const ImagePreprocessing& images) {
   const Value* value = image_value(graph);
   if (!value || value->type.shape[1] != static_cast<int64_t>(images.mean.size())) return false;
   const int64_t sizes[] = {images.height, images.width};
   for (int64_t axis = 2; axis < 4; ++axis) {
-    const bool follows =
-        std::any_of(graph.axes.begin(), graph.axes.end(), [&](const AxisRule& rule) {
-          return rule.value == graph.inputs[0] && rule.axis == axis;
-        });
+    const bool follows = std::any_of(
+        graph.axes.begin(), graph.axes.end(),
+        [&](const AxisRule& rule) { return rule.value == graph.inputs[0] && rule.axis == axis; });
     if (!follows && value->type.shape[static_cast<size_t>(axis)] != sizes[axis - 2]) return false;
   }
   return true;
 }
 
 ImageInput::ImageInput(const ImagePreprocessing& images) : images_(images) {
-  check(images);
+  check_preprocessing(images);
   normalised_.resize(images.mean.size());
   for (size_t c = 0; c < normalised_.size(); ++c)
     for (int value = 0; value < 256; ++value)
