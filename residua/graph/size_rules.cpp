@@ -74,6 +74,25 @@ std::string difference(const Graph& a, const Graph& b) {
   return {};
 }
 
+// The kinds of the operations that do more than move numbers.
+std::vector<size_t> computing(const Graph& graph) {
+  std::vector<size_t> kinds;
+  for (const Node& node : graph.nodes) {
+    const bool moves = std::visit(
+        [](const auto& o) {
+          using Op = std::decay_t<decltype(o)>;
+          return std::is_same_v<Op, op::Reshape> || std::is_same_v<Op, op::Expand> ||
+                 std::is_same_v<Op, op::Slice> || std::is_same_v<Op, op::Transpose> ||
+                 std::is_same_v<Op, op::Concat> || std::is_same_v<Op, op::Cast>;
+        },
+        node.operation);
+    if (!moves) kinds.push_back(node.operation.index());
+    if (const auto* unary = std::get_if<op::Unary>(&node.operation))
+      kinds.push_back(static_cast<size_t>(unary->function.kind));
+  }
+  return kinds;
+}
+
 class RuleFinder {
  public:
   RuleFinder(Sizes sizes, const GraphAtSizes& build) : build_(build), sizes_(std::move(sizes)) {
@@ -92,6 +111,7 @@ class RuleFinder {
   SizedGraph run() {
     const std::map<std::string, Symbol> symbols = graph_.symbols;
     for (const auto& [name, symbol] : symbols) vary(name);
+    fix_what_is_special_when_small();
     for (const auto& [at, following] : varying_) settle(at.first, at.second, following);
     for (const auto& [name, why] : result_.fixed) reference_[name] = base_.symbols.at(name).size;
     if (!result_.fixed.empty()) graph_ = refixed();
@@ -102,6 +122,17 @@ class RuleFinder {
   }
 
  private:
+  // Sizes below 3 were replaced for the search: there the network must compute the same, but for
+  // what only moves numbers.
+  void fix_what_is_special_when_small() {
+    const std::vector<size_t> wanted = computing(base_), found = computing(graph_);
+    if (wanted == found) return;
+    for (const auto& [name, size] : reference_)
+      if (size != base_.symbols.at(name).size)
+        result_.fixed.emplace(name, fmt::format("the graph, which is another one when it is {}",
+                                                base_.symbols.at(name).size));
+  }
+
   // Compares the graphs of several sizes of one symbol.
   void vary(const std::string& name) {
     std::string reason = "the graph, which can be built at no other size";

@@ -15,11 +15,11 @@ namespace residua {
 
 DType dtype_of(at::ScalarType type);
 
-class Lowering {
+class TraceLowering {
  public:
   // `named`: parameters and buffers, whose names their constants get.
-  Lowering(const Dataflow& flow, GraphBuilder& builder,
-           const std::vector<std::pair<std::string, at::Tensor>>& named);
+  TraceLowering(const Dataflow& flow, GraphBuilder& builder,
+                const std::vector<std::pair<std::string, at::Tensor>>& named);
 
   void input(const at::Tensor& tensor, ValueId value);
   void run();  // all needed calls
@@ -66,7 +66,7 @@ class Lowering {
   std::string module_;  // whose parameters the present call reads
 };
 
-using LowerFunction = void (*)(Lowering&);
+using LowerFunction = void (*)(TraceLowering&);
 struct LowerEntry {
   std::string_view name;  // without "aten::" and without a trailing "_"
   LowerFunction lower;

@@ -40,8 +40,8 @@ void check_sizes(const std::map<std::string, Symbol>& symbols, const Sizes& size
   for (const auto& [name, symbol] : symbols)
     if (sizes.at(name) < symbol.min || sizes.at(name) > symbol.max)
       throw Error(ErrorKind::limit, {.where = name,
-                                            .rule = "a size outside of its range",
-                                            .received = std::to_string(sizes.at(name))});
+                                     .rule = "a size outside of its range",
+                                     .received = std::to_string(sizes.at(name))});
 }
 
 // What libtorch refuses, such as shapes that do not fit, as an error of ours.
@@ -68,7 +68,7 @@ Graph trace_once(const TracedFunction& function, const std::vector<TraceInput>& 
   GraphBuilder builder;
   for (const auto& [name, symbol] : symbols)
     builder.graph().symbols[name] = {sizes.at(name), symbol.min, symbol.max};
-  Lowering lowering(flow, builder, named);
+  TraceLowering lowering(flow, builder, named);
   for (size_t i = 0; i < inputs.size(); ++i)
     lowering.input(examples[i], builder.input(inputs[i].name, inputs[i].dtype,
                                               examples[i].sizes().vec(), inputs[i].axes));
@@ -80,14 +80,6 @@ Graph trace_once(const TracedFunction& function, const std::vector<TraceInput>& 
 }
 
 }  // namespace
-
-NamedTensors named_tensors(const torch::nn::Module& module) {
-  NamedTensors named;
-  for (const auto& entry : module.named_parameters())
-    named.emplace_back(entry.key(), entry.value());
-  for (const auto& entry : module.named_buffers()) named.emplace_back(entry.key(), entry.value());
-  return named;
-}
 
 Graph trace(const TracedFunction& function, const std::vector<TraceInput>& inputs,
             const std::map<std::string, Symbol>& symbols, const NamedTensors& named) {
