@@ -74,9 +74,9 @@ std::string difference(const Graph& a, const Graph& b) {
   return {};
 }
 
-// The kinds of the operations that do more than move numbers.
-std::vector<size_t> computing(const Graph& graph) {
-  std::vector<size_t> kinds;
+// The operations that do more than move numbers.
+std::vector<std::string> computing(const Graph& graph) {
+  std::vector<std::string> names;
   for (const Node& node : graph.nodes) {
     const bool moves = std::visit(
         [](const auto& o) {
@@ -86,11 +86,13 @@ std::vector<size_t> computing(const Graph& graph) {
                  std::is_same_v<Op, op::Concat> || std::is_same_v<Op, op::Cast>;
         },
         node.operation);
-    if (!moves) kinds.push_back(node.operation.index());
-    if (const auto* unary = std::get_if<op::Unary>(&node.operation))
-      kinds.push_back(static_cast<size_t>(unary->function.kind));
+    const auto* unary = std::get_if<op::Unary>(&node.operation);
+    if (unary != nullptr)
+      names.emplace_back(EnumNames<UnaryKind>::names[static_cast<size_t>(unary->function.kind)]);
+    else if (!moves)
+      names.emplace_back(name_of(node.operation));
   }
-  return kinds;
+  return names;
 }
 
 class RuleFinder {
@@ -125,12 +127,15 @@ class RuleFinder {
   // Sizes below 3 were replaced for the search: there the network must compute the same, but for
   // what only moves numbers.
   void fix_what_is_special_when_small() {
-    const std::vector<size_t> wanted = computing(base_), found = computing(graph_);
-    if (wanted == found) return;
+    const std::vector<std::string> wanted = computing(base_), found = computing(graph_);
+    const auto [a, b] = std::mismatch(wanted.begin(), wanted.end(), found.begin(), found.end());
+    if (a == wanted.end() && b == found.end()) return;
     for (const auto& [name, size] : reference_)
       if (size != base_.symbols.at(name).size)
-        result_.fixed.emplace(name, fmt::format("the graph, which is another one when it is {}",
-                                                base_.symbols.at(name).size));
+        result_.fixed.emplace(
+            name, fmt::format("the graph, which has {} for {} when it is {},",
+                              a == wanted.end() ? "nothing" : *a, b == found.end() ? "nothing" : *b,
+                              base_.symbols.at(name).size));
   }
 
   // Compares the graphs of several sizes of one symbol.
@@ -139,13 +144,13 @@ class RuleFinder {
     for (const int64_t step : {1, -1, 2, -2, 4, 8, -8, 16, 32, -32, 64, 128}) {
       const int64_t first = reference_.at(name);
       std::vector<std::pair<int64_t, Graph>> others;
-      for (const int64_t steps : {1, 2, 17}) {
+      // Downwards there are few sizes, so that each is tried.
+      for (int64_t steps = 1; steps <= 17; steps = step > 0 && steps == 2 ? 17 : steps + 1) {
         Sizes sizes = reference_;
         sizes[name] = first + steps * step;
-        if (auto graph = build_if_possible(build_, sizes))
-          others.emplace_back(sizes[name], *std::move(graph));
-        else if (steps < 3)
-          break;
+        auto graph = build_if_possible(build_, sizes);
+        if (!graph) break;
+        others.emplace_back(sizes[name], *std::move(graph));
       }
       if (others.size() < 2) continue;
       reason.clear();

@@ -24,7 +24,7 @@ void lower_expand(TraceLowering& l) {
   l.give(at::IntArrayRef(l.shape(x)) == sizes ? x : l.add(op::Expand{sizes.vec()}, {x}));
 }
 
-// Each axis in two, the first of size 1 and repeated.
+// Each axis that is repeated in two, the first of size 1 and expanded.
 void lower_repeat(TraceLowering& l) {
   const std::vector<int64_t> repeats = l.integers(1);
   const auto sizes = l.example(0).sizes();
@@ -32,8 +32,12 @@ void lower_repeat(TraceLowering& l) {
   std::vector<int64_t> apart, repeated;
   for (size_t i = 0; i < repeats.size(); ++i) {
     const int64_t size = i < added ? 1 : sizes[i - added];
-    apart.insert(apart.end(), {1, size});
-    repeated.insert(repeated.end(), {repeats[i], size});
+    if (repeats[i] != 1) {
+      apart.push_back(1);
+      repeated.push_back(repeats[i]);
+    }
+    apart.push_back(size);
+    repeated.push_back(size);
   }
   const ValueId expanded = l.add(op::Expand{repeated}, {l.reshape(l.tensor(0), apart)});
   l.give(l.reshape(expanded, l.result().sizes()));
@@ -143,6 +147,12 @@ void give_filled(TraceLowering& l, double value) {
   l.give(l.add(op::Fill{y.sizes().vec(), value, dtype_of(y.scalar_type())}, {}));
 }
 void lower_full(TraceLowering& l) { give_filled(l, l.number(1)); }
+// Written over whatever stood there.
+void lower_fill(TraceLowering& l) {
+  if (!l.is_tensor(1)) return give_filled(l, l.number(1));
+  const ValueId number = l.cast(l.tensor(1), dtype_of(l.result().scalar_type()));
+  l.give(l.add(op::Expand{l.result().sizes().vec()}, {number}));
+}
 void lower_zeros(TraceLowering& l) { give_filled(l, 0); }
 void lower_ones(TraceLowering& l) { give_filled(l, 1); }
 
@@ -167,7 +177,8 @@ void lower_arange(TraceLowering& l) {
   l.give(l.cast(counted, dtype_of(y.scalar_type())));
 }
 
-// Nothing stands in it until an operation writes there: one that does not read it.
+// Nothing stands in it until something writes there. What reads it before any operation wrote there
+// reads what the program put in beside libtorch: see TraceLowering::value.
 void lower_empty(TraceLowering&) {}
 
 void lower_triu(TraceLowering& l) {
@@ -238,6 +249,8 @@ std::vector<LowerEntry> layout_lowerings() {
           {"pad", lower_pad},
           {"full", lower_full},
           {"full_like", lower_full},
+          {"fill", lower_fill},
+          {"zero", lower_zeros},
           {"zeros", lower_zeros},
           {"zeros_like", lower_zeros},
           {"ones", lower_ones},

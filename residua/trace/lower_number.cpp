@@ -124,6 +124,15 @@ void lower_addc(TraceLowering& l) {
   l.give(l.add(op::Binary{}, {l.tensor(0), term}));
 }
 
+// [n], [m] to [n, m]
+void lower_outer(TraceLowering& l) {
+  const auto sizes = l.result().sizes();
+  const DType dtype = dtype_of(l.result().scalar_type());
+  l.give(l.add(op::Binary{.kind = BinaryKind::multiply},
+               {l.reshape(l.cast(l.tensor(0), dtype), {sizes[0], 1}),
+                l.reshape(l.cast(l.tensor(1), dtype), {1, sizes[1]})}));
+}
+
 void lower_where(TraceLowering& l) {
   const DType dtype = dtype_of(l.result().scalar_type());
   l.give(l.add(op::Where{},
@@ -209,6 +218,7 @@ std::vector<LowerEntry> number_lowerings() {
           {"ge", lower_comparison<BinaryKind::greater_equal>},
           {"addcmul", lower_addc<BinaryKind::multiply>},
           {"addcdiv", lower_addc<BinaryKind::divide>},
+          {"outer", lower_outer},
           {"where", lower_where},
           {"masked_fill", lower_masked_fill},
           {"to", lower_to},

@@ -92,14 +92,14 @@ ValueId TraceLowering::value(const TensorSource& source, const at::Tensor& tenso
   if (source.call < 0) return constant(tensor);
   const auto& values = made_[static_cast<size_t>(source.call)];
   const auto output = static_cast<size_t>(source.output);
-  if (output >= values.size() || values[output] == kNoValue)
-    throw Error(ErrorKind::unsupported,
-                {.where = flow_.calls[static_cast<size_t>(source.call)].name,
-                 .rule = fmt::format("its output {} is read, and nothing that libtorch knows of "
-                                     "wrote there",
-                                     output),
-                 .hint = "a kernel of its own needs another form where is_tracing()"});
-  return values[output];
+  if (output < values.size() && values[output] != kNoValue) return values[output];
+  const std::string& name = flow_.calls[static_cast<size_t>(source.call)].name;
+  if (name.find("empty") == std::string::npos)
+    throw Error(
+        ErrorKind::unsupported,
+        {.where = name, .rule = fmt::format("its output {} has no place in a graph", output)});
+  filled_outside_.push_back({source.call, tensor});
+  return constant(tensor);
 }
 
 ValueId TraceLowering::constant(const at::Tensor& tensor) {

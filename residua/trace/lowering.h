@@ -25,6 +25,14 @@ class TraceLowering {
   void run();  // all needed calls
   ValueId value(const TensorSource& source, const at::Tensor& tensor);
 
+  // Tensors that were read although no operation had written them: by `torch::tensor`, or by a
+  // kernel of the network's own, whose numbers may depend on the input.
+  struct FilledOutside {
+    int64_t call;
+    at::Tensor tensor;
+  };
+  const std::vector<FilledOutside>& filled_outside() const { return filled_outside_; }
+
   // --- arguments of the present call, by their place in the schema
   bool has(size_t i) const;  // given and not None (nor an undefined tensor)
   bool is_tensor(size_t i) const;
@@ -59,6 +67,7 @@ class TraceLowering {
   GraphBuilder& builder_;
   std::unordered_map<const at::TensorImpl*, std::string> names_;
   std::unordered_map<const at::TensorImpl*, ValueId> leaves_;
+  std::vector<FilledOutside> filled_outside_;
   std::vector<at::Tensor> kept_;            // constants, so that their addresses are not used again
   std::vector<std::vector<ValueId>> made_;  // of each call
   std::vector<std::pair<double, ValueId>> scalars_;

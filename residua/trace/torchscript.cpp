@@ -5,6 +5,7 @@
 #include <torch/csrc/jit/serialization/export.h>
 #include <torch/script.h>
 
+#include <algorithm>
 #include <set>
 
 #include "residua/core/error.h"
@@ -53,6 +54,27 @@ std::string attribute(const std::string& name) {
   return text;
 }
 
+// Names of constants as attributes; one that would lie inside another constant has no dots.
+std::map<ValueId, std::string> attribute_names(const Graph& graph) {
+  std::set<std::string> taken;
+  for (const Value& value : graph.values)
+    if (value.constant) taken.insert(value.name);
+  std::map<ValueId, std::string> names;
+  for (size_t id = 0; id < graph.values.size(); ++id) {
+    const Value& value = graph.values[id];
+    if (!value.constant) continue;
+    std::string name = value.name;
+    for (size_t dot = name.find('.'); dot != std::string::npos; dot = name.find('.', dot + 1))
+      if (taken.contains(name.substr(0, dot))) {
+        std::replace(name.begin(), name.end(), '.', '_');
+        while (!taken.insert(name).second) name += '_';
+        break;
+      }
+    names[static_cast<ValueId>(id)] = name;
+  }
+  return names;
+}
+
 // Constants as buffers of a tree of modules.
 class ScriptModules {
  public:
@@ -88,13 +110,9 @@ std::string torchscript_source(const Graph& graph) {
   std::map<ValueId, std::string> names;
   std::vector<std::string> inputs;
   for (const ValueId id : graph.inputs) inputs.push_back(names[id] = fmt::format("input_{}", id));
-  for (size_t id = 0; id < graph.values.size(); ++id) {
-    const auto value = static_cast<ValueId>(id);
-    if (graph.value(value).constant)
-      names[value] = attribute(graph.value(value).name);
-    else
-      names.emplace(value, fmt::format("v{}", id));
-  }
+  for (const auto& [id, name] : attribute_names(graph)) names[id] = attribute(name);
+  for (size_t id = 0; id < graph.values.size(); ++id)
+    names.emplace(static_cast<ValueId>(id), fmt::format("v{}", id));
   std::string text = fmt::format("def forward(self, {}):\n", fmt::join(inputs, ", "));
   std::set<std::string> known;
   for (const AxisRule& axis : graph.axes)
@@ -112,12 +130,11 @@ std::string torchscript_source(const Graph& graph) {
 void write_torchscript(const Graph& graph, const std::string& path) {
   torch::jit::Module module("__torch__.residua.Network");
   ScriptModules modules(module);
-  for (const Value& value : graph.values) {
-    if (!value.constant) continue;
-    const auto& bytes = value.constant->bytes;
+  for (const auto& [id, name] : attribute_names(graph)) {
+    const Value& value = graph.value(id);
     // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): from_blob takes no const pointer
-    auto* data = const_cast<std::byte*>(bytes.data());
-    modules.add(value.name,
+    auto* data = const_cast<std::byte*>(value.constant->bytes.data());
+    modules.add(name,
                 torch::from_blob(data, value.type.shape, script_type(value.type.dtype)).clone());
   }
   module.define(torchscript_source(graph));

@@ -110,15 +110,17 @@ bool is_even(const Padding& padding) {
 std::string before(const Padding& padding) {
   return script_list({padding.begin(), padding.begin() + static_cast<int64_t>(padding.size() / 2)});
 }
-// As libtorch's pads list it: the last axis first.
-std::string in_pairs(const Padding& padding) {
+// As libtorch's pads list it: the last axis first. The first `skipped` axes are left out.
+std::string in_pairs(const ScriptNode& n, const Padding& padding, size_t skipped = 0) {
   const size_t axes = padding.size() / 2;
-  std::vector<int64_t> pairs;
-  for (size_t i = axes; i-- > 0;) pairs.insert(pairs.end(), {padding[i], padding[axes + i]});
-  return script_list(pairs);
+  std::vector<std::string> pairs;
+  for (size_t i = axes; i-- > skipped;)
+    for (const size_t at : {i, axes + i})
+      pairs.push_back(n.integer("padding", padding[at], static_cast<int64_t>(at)));
+  return fmt::format("[{}]", fmt::join(pairs, ", "));
 }
-std::string padded(const std::string& x, const Padding& padding, double value) {
-  return fmt::format("torch.constant_pad_nd({}, {}, {})", x, in_pairs(padding),
+std::string padded(const ScriptNode& n, const Padding& padding, double value) {
+  return fmt::format("torch.constant_pad_nd({}, {}, {})", n.in(0), in_pairs(n, padding),
                      script_number(value));
 }
 
@@ -131,7 +133,7 @@ std::string finished(const ScriptNode& n, std::string x, size_t summand,
 std::string write(const ScriptNode& n, const op::Conv& o) {
   std::string x = n.in(0), padding = before(o.padding);
   if (!is_even(o.padding)) {
-    x = padded(x, o.padding, 0);
+    x = padded(n, o.padding, 0);
     padding = script_list(Padding(o.padding.size() / 2, 0));
   }
   return finished(
@@ -185,11 +187,10 @@ std::string write(const ScriptNode& n, const op::BatchNorm& o) {
 }
 
 std::string write(const ScriptNode& n, const op::LayerNorm& o) {
-  const Shape& shape = n.type(0).shape;
-  const std::vector<int64_t> sizes(shape.end() - o.axes, shape.end());
   if (!o.rms)
-    return fmt::format("torch.layer_norm({}, {}, {}, {}, {}, False)", n.in(0), script_list(sizes),
-                       n.in(1), n.in(2), script_number(o.eps));
+    return fmt::format("torch.layer_norm({0}, {0}.size()[{1}:], {2}, {3}, {4}, False)", n.in(0),
+                       static_cast<int64_t>(n.rank(0)) - o.axes, n.in(1), n.in(2),
+                       script_number(o.eps));
   std::vector<int64_t> axes;
   for (int64_t i = 0; i < o.axes; ++i) axes.push_back(i - o.axes);
   std::string y = fmt::format(
@@ -211,7 +212,7 @@ std::string write(const ScriptNode& n, const op::Pool& o) {
   if (!is_even(o.padding)) {
     if (!max && !o.count_padding)
       n.unsupported("has averages over uneven padding only where it counts");
-    x = padded(x, o.padding, max ? -INFINITY : 0);
+    x = padded(n, o.padding, max ? -INFINITY : 0);
     padding = script_list(Padding(o.padding.size() / 2, 0));
   }
   const char* ceil = o.ceil ? "True" : "False";
@@ -319,15 +320,11 @@ std::string write(const ScriptNode& n, const op::Slice& o) {
 }
 
 std::string write(const ScriptNode& n, const op::Pad& o) {
-  if (o.mode == PadMode::constant) return padded(n.in(0), o.padding, o.value);
+  if (o.mode == PadMode::constant) return padded(n, o.padding, o.value);
   const size_t rank = o.padding.size() / 2;
   size_t first = 0;  // libtorch wants the last axes alone here
   while (first < rank && o.padding[first] == 0 && o.padding[rank + first] == 0) ++first;
-  Padding padding(o.padding.begin() + static_cast<int64_t>(first),
-                  o.padding.begin() + static_cast<int64_t>(rank));
-  padding.insert(padding.end(), o.padding.begin() + static_cast<int64_t>(rank + first),
-                 o.padding.end());
-  return fmt::format("torch.pad({}, {}, \"{}\")", n.in(0), in_pairs(padding),
+  return fmt::format("torch.pad({}, {}, \"{}\")", n.in(0), in_pairs(n, o.padding, first),
                      o.mode == PadMode::reflect ? "reflect" : "replicate");
 }
 

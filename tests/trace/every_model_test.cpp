@@ -67,14 +67,21 @@ TEST_P(EveryModel, IsWhatItsPlanSays) {
   }
 }
 
+// Rounding to eight bits costs up to 0.1 of the scores; in transformers with fresh weights the
+// class token is 50 times smaller than the patches whose scale it shares: 0.31 was measured there.
 TEST_P(EveryModel, IsNearlyWhatItsQuantizedPlanSays) {
   Graph graph = graph_;
   optimise(graph);
   std::vector<CalibrationSample> samples;
-  const at::Tensor images = GetParam().inputs(8);
-  for (const at::Tensor& image : images.split(1)) samples.push_back({tensor_data(image)});
-  CompiledModel int8(quantize(graph, samples, {.calibration = Calibration::min_max}));
-  EXPECT_LE(mean_error(run_compiled(int8, images), eager(images)), 0.1);
+  const at::Tensor inputs = GetParam().inputs(8), y = eager(inputs);
+  for (const at::Tensor& input : inputs.split(1)) samples.push_back({tensor_data(input)});
+  const Graph integers = quantize(graph, samples, {.calibration = Calibration::min_max});
+  CompiledModel int8(integers);
+  const at::Tensor received = run_compiled(int8, inputs);
+  // The same integers but for roundings that sums in another order turn over.
+  EXPECT_LE(mean_error(received, interpret_tensor(with_sizes(integers, {{"batch", 8}}), inputs)),
+            0.03);
+  EXPECT_LE(mean_error(received, y), GetParam().component.name.starts_with("vit") ? 0.35 : 0.1);
 }
 
 TEST_P(EveryModel, IsWhatOnnxRuntimeSays) {
@@ -95,6 +102,23 @@ TEST_P(EveryModel, IsWhatOnnxRuntimeSays) {
     EXPECT_TRUE(at::allclose(y, theirs, 1e-3, 1e-4));
     EXPECT_LE(largest_error(run_compiled(read_back, x), y), 1e-4);
   }
+}
+
+// Images of other sizes and sequences of other lengths, where the model takes them.
+TEST_P(EveryModel, ServesOtherSizes) {
+  const TinyModel& tiny = GetParam();
+  const ModelInfo& info = model_->info();
+  const bool tokens = info.takes_tokens();
+  const int64_t size = tokens ? tiny.length - 2 : tiny.size + 32;
+  TinyModel other = tiny;
+  (tokens ? other.length : other.size) = size;
+  if (!tokens && info.max_input > 0 && size > info.max_input) GTEST_SKIP() << "of one size";
+  const Graph graph = model_graph(
+      *model_,
+      {.height = tiny.size, .width = tiny.size, .tokens = tiny.length, .dynamic_size = true});
+  CompiledModel compiled(graph);
+  const at::Tensor x = other.inputs(2);
+  EXPECT_LE(largest_error(run_compiled(compiled, x), eager(x)), 1e-4);
 }
 
 INSTANTIATE_TEST_SUITE_P(, EveryModel, ::testing::ValuesIn(tiny_models()),

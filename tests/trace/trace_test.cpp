@@ -82,7 +82,7 @@ functions() {
            [](const at::Tensor& x) {
              return x.var({1, 2}, false) + x.norm(2, {1, 2});
            }},
-          {"spread", [](const at::Tensor& x) { return x.var(3, true, true) + x.amax({1}); }},
+          {"spread", [](const at::Tensor& x) { return x.var(3, true, true) + x.amax({1}, true); }},
           {"scalars", [](const at::Tensor& x) { return 1 - x / 3 + at::rsub(x, 2, 3) + x.pow(2); }},
           {"activations",
            [](const at::Tensor& x) {
@@ -186,6 +186,24 @@ TEST(Trace, SaysWhatAGraphCannot) {
               return Tensors{at::dropout(x[0], 0.5, true)};
             }).find("training mode"),
             std::string::npos);
+}
+
+// A copy by plain C++, as a kernel of one's own would make it.
+at::Tensor copied_outside(const at::Tensor& x) {
+  at::Tensor y = at::empty_like(x);
+  std::copy_n(x.data_ptr<float>(), x.numel(), y.data_ptr<float>());
+  return y;
+}
+
+TEST(Trace, RefusesWhatIsComputedOutsideOfLibtorch) {
+  EXPECT_NE(refusal([](const Tensors& x) {
+              return Tensors{copied_outside(x[0]) + x[0]};
+            }).find("outside of libtorch"),
+            std::string::npos);
+  const auto constant = [](const Tensors& x) { return Tensors{x[0] + torch::tensor({1, 2, 3})}; };
+  const Graph graph = traced(constant, {fixed(2), fixed(3)});
+  const at::Tensor x = torch::randn({2, 3});
+  EXPECT_LE(largest_error(interpret_tensor(graph, x), constant({x})[0]), 1e-6);
 }
 
 TEST(Trace, RefusesANetworkThatIsAnotherAtAnotherSize) {
