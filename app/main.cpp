@@ -52,6 +52,8 @@ int run(int argc, char** argv) {
   if (asked.command == "help") return print_help(line, asked.help);
   if (asked.command == "completion") return print_completion(line, asked.completion_shell);
   if (asked.command == "doctor") return doctor(asked.doctor);
+  if (asked.command == "run") return run_model(asked.run);
+  if (asked.command == "bench") return bench(asked.bench);
   const CommandTable& commands = commands_library();
   if (asked.command == "train") return commands.train(asked.train);
   if (asked.command == "eval") return commands.eval(asked.eval);

@@ -116,6 +116,7 @@ void Product::emit(const dnnl::primitive& primitive, const std::string& kernel,
   Step& step = l_.emit(onednn_step(primitive, arguments, descs.scratchpad),
                        std::string(name_of(l_.node().operation)), kernel, {x, w, b}, {y});
   step.info.operations = operations;
+  step.info.arithmetic = source_type_;
   if (!follows_) emit_function_over(l_, activation_, y);
 }
 
