@@ -3,7 +3,7 @@
 //   plan_layers NETWORK [RUNS] [key=value...]      e.g. plan_layers resnet50 20 dtype=bf16
 //
 // NETWORK: a name of networks.h or a file; besides the options of plans, batch=N and integers=true
-// for int8.
+// for int8. With RUNS 0 it prints the layers only.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -64,6 +64,12 @@ int measure(int argc, char** argv) {
   const auto plan = std::make_shared<const residua::Plan>(graph, options);
   residua::Session session(plan);
   const double compiled = seconds_now();
+  const int runs = argc > 2 ? std::max(0, std::atoi(argv[2])) : 20;
+  if (runs == 0) {  // how it would run
+    for (const residua::LayerInfo& layer : plan->layers())
+      fmt::print("{:<14} {:<28} {} {}\n", layer.kind, layer.kernel, layer.name, layer.layout);
+    return 0;
+  }
   const residua::Sample inputs = residua::bench::random_sample(graph, 7);
   auto outputs = buffers(plan->output_types());
   std::vector<const void*> from;
@@ -72,7 +78,6 @@ int measure(int argc, char** argv) {
   for (auto& b : outputs) to.push_back(b.data());
   session.run(from, to);
   const double first = seconds_now();
-  const int runs = argc > 2 ? std::max(1, std::atoi(argv[2])) : 20;
   std::vector<double> times, layers(plan->layers().size(), 0);
   for (int i = 0; i < runs; ++i) {
     const double before = seconds_now();

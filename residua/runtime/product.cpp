@@ -50,7 +50,10 @@ dnnl::primitive_attr Product::attributes() const {
   const bool early = target_scale_ != 0 && scales_through(activation_);
   const float divide = early ? target_scale_ : 1;
   dnnl::post_ops post_ops;
-  if (summand_) post_ops.append_sum(summand_scale_ / divide, 0, onednn_type(summand_type_).value());
+  // A type that is the target's own is not named: products of matrices know no other, and refuse.
+  if (summand_ && summand_type_ == target_type_) post_ops.append_sum(summand_scale_ / divide);
+  if (summand_ && summand_type_ != target_type_)
+    post_ops.append_sum(summand_scale_ / divide, 0, onednn_type(summand_type_).value());
   if (follows_) append_activation(post_ops, activation_);
   if (target_scale_ != 0 && !early)
     post_ops.append_eltwise(1, dnnl::algorithm::eltwise_linear, 1 / target_scale_, 0);
