@@ -96,8 +96,15 @@ dnnl::primitive_attr Product::attributes() const {
   return attributes;
 }
 
+// float32 becomes bfloat16 while it is packed, without a copy between.
 FormId Product::weights(const memory::desc& given, const memory::desc& packed) {
   const ValueId value = weight_ ? weight_->integers : l_.input(1);
+  const FormId first = l_.first_form(value);
+  if (weight_type() == DType::bf16 && l_.form(first).dtype == DType::f32) {
+    memory::desc wide = given;
+    wide.data.data_type = dnnl_f32;
+    return packed_constant(l_, first, wide, packed);
+  }
   return packed_constant(l_, l_.want(value, weight_type(), Layout::plain), given, packed);
 }
 
