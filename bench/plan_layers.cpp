@@ -1,13 +1,16 @@
 // Times of each layer of a compiled graph, over the median run:
 //
-//   plan_layers GRAPH [RUNS] [key=value...]      e.g. plan_layers resnet50.graph 20 dtype=bf16
+//   plan_layers NETWORK [RUNS] [key=value...]      e.g. plan_layers resnet50 20 dtype=bf16
+//
+// NETWORK: a name of networks.h or a file; besides the options of plans, batch=N and integers=true
+// for int8. With RUNS 0 it prints the layers only.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
 
-#include "residua/graph/graph_file.h"
+#include "bench/networks.h"
 #include "residua/graph/passes/passes.h"
 #include "residua/runtime/session.h"
 
@@ -46,22 +49,35 @@ void print_table(const residua::Plan& plan, const std::vector<double>& seconds, 
 int measure(int argc, char** argv) {
   residua::Json values = residua::Json::object();
   for (int i = 3; i < argc; ++i) residua::merge_key_value(values, argv[i]);
+  int64_t batch = 1;
+  bool integers = false;
+  if (values.contains("batch")) batch = values["batch"].get<int64_t>();
+  if (values.contains("integers")) integers = values["integers"].get<bool>();
+  values.erase("batch");
+  values.erase("integers");
   residua::PlanOptions options;
   residua::assign(options, values, "options");
-  residua::Graph graph = residua::read_graph(argv[1]);
+  residua::Graph graph = residua::bench::load_network(argv[1], batch);
   residua::optimise(graph);
+  if (integers) graph = residua::bench::integer_network(graph);
   const double start = seconds_now();
   const auto plan = std::make_shared<const residua::Plan>(graph, options);
   residua::Session session(plan);
   const double compiled = seconds_now();
-  auto inputs = buffers(plan->input_types()), outputs = buffers(plan->output_types());
+  const int runs = argc > 2 ? std::max(0, std::atoi(argv[2])) : 20;
+  if (runs == 0) {  // how it would run
+    for (const residua::LayerInfo& layer : plan->layers())
+      fmt::print("{:<14} {:<28} {} {}\n", layer.kind, layer.kernel, layer.name, layer.layout);
+    return 0;
+  }
+  const residua::Sample inputs = residua::bench::random_sample(graph, 7);
+  auto outputs = buffers(plan->output_types());
   std::vector<const void*> from;
   std::vector<void*> to;
-  for (const auto& b : inputs) from.push_back(b.data());
+  for (const auto& x : inputs) from.push_back(x.bytes.data());
   for (auto& b : outputs) to.push_back(b.data());
   session.run(from, to);
   const double first = seconds_now();
-  const int runs = argc > 2 ? std::max(1, std::atoi(argv[2])) : 20;
   std::vector<double> times, layers(plan->layers().size(), 0);
   for (int i = 0; i < runs; ++i) {
     const double before = seconds_now();
@@ -83,7 +99,7 @@ int measure(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   if (argc < 2) {
-    fmt::print(stderr, "plan_layers GRAPH [RUNS] [key=value...]\n");
+    fmt::print(stderr, "plan_layers NETWORK [RUNS] [key=value...]\n");
     return 2;
   }
   try {

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
+#include <mutex>
 
 #include "residua/core/error.h"
 #include "residua/io/descriptor.h"
@@ -30,6 +32,35 @@ size_t read_some(const Descriptor& file, const std::string& path, std::span<std:
   }
 }
 
+namespace {
+
+// The mappings of all files that are open, by their first byte: other memory must not be released,
+// because its content would be lost.
+struct Mappings {
+  std::mutex mutex;
+  std::map<const std::byte*, size_t> sizes;
+
+  static Mappings& all() {
+    static auto* const mappings = new Mappings;  // files may be closed after static objects end
+    return *mappings;
+  }
+};
+
+}  // namespace
+
+void release_pages(std::span<const std::byte> bytes) {
+  Mappings& all = Mappings::all();
+  const std::lock_guard lock(all.mutex);
+  auto after = all.sizes.upper_bound(bytes.data());
+  if (bytes.empty() || after == all.sizes.begin()) return;
+  const auto& [first, size] = *--after;
+  if (bytes.data() + bytes.size() > first + size) return;
+  const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  const auto offset = static_cast<size_t>(bytes.data() - first);  // mappings begin with a page
+  const size_t begin = (offset + page - 1) / page * page, end = (offset + bytes.size()) / page * page;
+  if (begin < end) ::madvise(const_cast<std::byte*>(first) + begin, end - begin, MADV_DONTNEED);
+}
+
 MappedFile::MappedFile(const std::string& path) : path_(path) {
   const Descriptor file = open_for_reading(path);
   struct stat status {};
@@ -40,10 +71,17 @@ MappedFile::MappedFile(const std::string& path) : path_(path) {
   void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
   if (address == MAP_FAILED) throw_io_error(path, "map", errno);
   bytes_ = {static_cast<const std::byte*>(address), size};
+  const std::lock_guard lock(Mappings::all().mutex);
+  Mappings::all().sizes[bytes_.data()] = size;
 }
 
 MappedFile::~MappedFile() {
-  if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+  if (bytes_.empty()) return;
+  {
+    const std::lock_guard lock(Mappings::all().mutex);
+    Mappings::all().sizes.erase(bytes_.data());
+  }
+  ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
 }
 
 OwnedBytes map_file(const std::string& path) {

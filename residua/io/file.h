@@ -34,6 +34,10 @@ class MappedFile {
 };
 
 OwnedBytes map_file(const std::string& path);
+
+// Whole pages of mapped files among these bytes leave the memory until they are read again; other
+// memory stays as it is. For weights that were copied into another order.
+void release_pages(std::span<const std::byte> bytes);
 OwnedBytes own_bytes(std::vector<std::byte> bytes);
 
 inline constexpr uint64_t kNoLimit = UINT64_MAX;

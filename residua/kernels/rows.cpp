@@ -27,6 +27,7 @@ HWY_INLINE hn::Vec<RowFloat> LoadTail(const T* x, int64_t n, float fill) {
   HWY_ALIGN float tail[hn::MaxLanes(RowFloat())];
   const hn::CappedTag<float, 1> one;
   hn::Store(hn::Set(d, fill), d, tail);
+  n = std::min<int64_t>(n, hn::MaxLanes(d));  // known; the compiler warns where it is not written
   for (int64_t i = 0; i < n; ++i) hn::StoreU(LoadFloat(one, x + i), one, tail + i);
   return hn::Load(d, tail);
 }
@@ -37,6 +38,7 @@ HWY_INLINE void StoreTail(hn::Vec<RowFloat> v, T* y, int64_t n) {
   HWY_ALIGN float tail[hn::MaxLanes(RowFloat())];
   const hn::CappedTag<float, 1> one;
   hn::Store(v, d, tail);
+  n = std::min<int64_t>(n, hn::MaxLanes(d));
   for (int64_t i = 0; i < n; ++i) StoreFloat(hn::LoadU(one, tail + i), one, y + i);
 }
 

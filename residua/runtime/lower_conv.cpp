@@ -38,36 +38,6 @@ int64_t conv_operations(const Shape& weight, const Shape& out) {
   return 2 * elements_of(weight) * out[0] * spatial_of(out);
 }
 
-using ConvDesc = dnnl::convolution_forward::primitive_desc;
-
-// One run on memory of zeros.
-double conv_seconds(const ConvDesc& pd) {
-  const auto& engine = onednn_engine();
-  std::vector<std::shared_ptr<std::byte>> owners;
-  const auto zeros = [&](const memory::desc& desc) {
-    owners.push_back(aligned_bytes(static_cast<int64_t>(desc.get_size())));
-    std::fill_n(owners.back().get(), desc.get_size(), std::byte{});
-    return memory(desc, engine, owners.back().get());
-  };
-  std::unordered_map<int, memory> arguments{{DNNL_ARG_SRC, zeros(pd.src_desc())},
-                                            {DNNL_ARG_WEIGHTS, zeros(pd.weights_desc())},
-                                            {DNNL_ARG_DST, zeros(pd.dst_desc())},
-                                            {DNNL_ARG_SCRATCHPAD, zeros(pd.scratchpad_desc())}};
-  if (pd.bias_desc().get_size() > 0) arguments[DNNL_ARG_BIAS] = zeros(pd.bias_desc());
-  dnnl::stream stream(engine);
-  const dnnl::convolution_forward primitive(pd);
-  return least_seconds([&] { primitive.execute(stream, arguments); });
-}
-
-// Winograd's where there is one and it is faster, or not measured.
-ConvDesc faster_of(Lowering& l, const ConvDesc& direct, const ConvDesc& winograd) {
-  if (!direct || !winograd) return winograd ? winograd : direct;
-  const ConvDesc both[] = {winograd, direct};
-  const std::string layer = l.graph().value(l.output()).name;
-  return both[l.chooser().choose(layer, {winograd.impl_info_str(), direct.impl_info_str()},
-                                 [&](size_t i) { return conv_seconds(both[i]); })];
-}
-
 }  // namespace
 
 bool lower(const op::Conv& o, Lowering& l) {
@@ -96,8 +66,9 @@ bool lower(const op::Conv& o, Lowering& l) {
                                        : onednn_any(type, shape);
     };
     const auto src = desc(p.source_type(), x_shape), dst = desc(p.target_type(), y_shape);
+    const auto given = onednn_desc(p.weight_type(), grouped(w_shape, o.groups, 0), Layout::plain);
+    const int64_t operations = conv_operations(w_shape, y_shape);
     auto pd = make(src, dst, dnnl::algorithm::convolution_direct);
-    if (blocked) pd = faster_of(l, pd, make(src, dst, dnnl::algorithm::convolution_winograd));
     if (!pd || std::string(pd.impl_info_str()).starts_with("ref"))  // of odd groups
       pd = make(onednn_any(p.source_type(), x_shape), onednn_any(p.target_type(), y_shape),
                 dnnl::algorithm::convolution_direct);
@@ -110,14 +81,12 @@ bool lower(const op::Conv& o, Lowering& l) {
                 onednn_desc(p.target_type(), y_shape, Layout::plain),
                 dnnl::algorithm::convolution_direct);
     if (!pd) return false;
-    p.emit(dnnl::convolution_forward(pd), pd.impl_info_str(),
-           {.source = pd.src_desc(),
-            .weights = pd.weights_desc(),
-            .bias = bias_desc,
-            .target = pd.dst_desc(),
-            .scratchpad = pd.scratchpad_desc()},
-           onednn_desc(p.weight_type(), grouped(w_shape, o.groups, 0), Layout::plain),
-           conv_operations(w_shape, y_shape));
+    std::vector<ProductKernel> kernels;
+    if (blocked)
+      if (const auto fast = make(src, dst, dnnl::algorithm::convolution_winograd))
+        kernels.push_back(product_kernel<dnnl::convolution_forward>(fast, bias_desc, given));
+    kernels.push_back(product_kernel<dnnl::convolution_forward>(pd, bias_desc, given));
+    p.emit(choose_kernel(l, kernels), operations);
     return true;
   });
 }
@@ -161,13 +130,9 @@ bool lower(const op::ConvTranspose& o, Lowering& l) {
         !layout_of(pd.dst_desc(), p.target_type(), y_shape))
       pd = make(false);
     if (!pd) return false;
-    p.emit(dnnl::deconvolution_forward(pd), pd.impl_info_str(),
-           {.source = pd.src_desc(),
-            .weights = pd.weights_desc(),
-            .bias = bias_desc,
-            .target = pd.dst_desc(),
-            .scratchpad = pd.scratchpad_desc()},
-           memory::desc(dims, type, order), conv_operations(w_shape, x_shape));
+    p.emit(product_kernel<dnnl::deconvolution_forward>(pd, bias_desc,
+                                                       memory::desc(dims, type, order)),
+           conv_operations(w_shape, x_shape));
     return true;
   });
 }

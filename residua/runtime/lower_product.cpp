@@ -26,6 +26,55 @@ Matrix matrix_of(const Shape& shape, bool transpose, size_t rank) {
   return m;
 }
 
+bool is_fast(const dnnl::convolution_forward::primitive_desc& pd) {
+  const std::string name = pd ? pd.impl_info_str() : "";
+  return name.starts_with("jit") || name.starts_with("brg");
+}
+
+// Rows [n, in] are also an image of one column, channels last: 1x1 convolutions cut it better than
+// inner products do. One row lies the same in blocks of channels.
+std::vector<ProductKernel> linear_kernels(const Product& p, int64_t rows, const Shape& w_shape) {
+  const int64_t in = w_shape[1], out = w_shape[0];
+  const auto attributes = p.attributes();
+  const auto bias =
+      p.has_bias() ? onednn_desc(DType::f32, {out}, Layout::plain) : memory::desc();
+  std::vector<ProductKernel> kernels;
+  const auto add_conv = [&](Layout layout) {
+    const Shape as_conv{out, in, 1, 1};
+    const dnnl::convolution_forward::primitive_desc pd(
+        {dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct,
+         onednn_desc(p.source_type(), {1, in, rows, 1}, layout),
+         onednn_any(p.weight_type(), as_conv), bias,
+         onednn_desc(p.target_type(), {1, out, rows, 1}, layout), memory::dims{1, 1},
+         memory::dims{0, 0}, memory::dims{0, 0}},
+        attributes, onednn_engine(), true);
+    if (is_fast(pd))
+      kernels.push_back(product_kernel<dnnl::convolution_forward>(
+          pd, bias, onednn_desc(p.weight_type(), as_conv, Layout::plain)));
+  };
+  if (rows == 1 && in % 16 == 0 && out % 16 == 0) add_conv(Layout::blocked16);
+  add_conv(Layout::channels_last);
+  const auto x = onednn_desc(p.source_type(), {rows, in}, Layout::plain),
+             y = onednn_desc(p.target_type(), {rows, out}, Layout::plain);
+  const dnnl::inner_product_forward::primitive_desc inner(
+      {dnnl::prop_kind::forward_inference, x, onednn_any(p.weight_type(), w_shape), bias, y},
+      attributes, onednn_engine(), true);
+  if (inner)
+    kernels.push_back(product_kernel<dnnl::inner_product_forward>(
+        inner, bias, onednn_desc(p.weight_type(), w_shape, Layout::plain)));
+  if (p.is_integer()) return kernels;
+  const auto type = onednn_type(p.weight_type()).value();
+  const auto row_bias =
+      p.has_bias() ? onednn_desc(DType::f32, {1, out}, Layout::plain) : memory::desc();
+  const dnnl::matmul::primitive_desc product(
+      {x, memory::desc({in, out}, type, memory::format_tag::any), row_bias, y}, attributes,
+      onednn_engine(), true);
+  if (product)
+    kernels.push_back(product_kernel<dnnl::matmul>(
+        product, row_bias, memory::desc({in, out}, type, memory::dims{1, in})));
+  return kernels;
+}
+
 }  // namespace
 
 bool lower(const op::Linear& o, Lowering& l) {
@@ -36,24 +85,9 @@ bool lower(const op::Linear& o, Lowering& l) {
   if (l.has(2) && !l.is_constant(l.input(2))) return false;
   return with_onednn_errors(l, [&] {
     Product p(l, o.activation, 1);
-    const Shape rows{elements_of(x_shape) / w_shape[1], w_shape[1]};
-    const Shape result{rows[0], w_shape[0]};
-    const auto bias_desc =
-        p.has_bias() ? onednn_desc(DType::f32, {w_shape[0]}, Layout::plain) : memory::desc();
-    const dnnl::inner_product_forward::primitive_desc pd(
-        {dnnl::prop_kind::forward_inference, onednn_desc(p.source_type(), rows, Layout::plain),
-         onednn_any(p.weight_type(), w_shape), bias_desc,
-         onednn_desc(p.target_type(), result, Layout::plain)},
-        p.attributes(), onednn_engine(), true);
-    if (!pd) return false;
-    p.emit(dnnl::inner_product_forward(pd), pd.impl_info_str(),
-           {.source = pd.src_desc(),
-            .weights = pd.weights_desc(),
-            .bias = bias_desc,
-            .target = pd.dst_desc(),
-            .scratchpad = pd.scratchpad_desc()},
-           onednn_desc(p.weight_type(), w_shape, Layout::plain), 2 * rows[0] * elements_of(w_shape),
-           true);
+    const auto kernels = linear_kernels(p, elements_of(x_shape) / w_shape[1], w_shape);
+    if (kernels.empty()) return false;
+    p.emit(choose_kernel(l, kernels), 2 * elements_of(x_shape) * w_shape[0], true);
     return true;
   });
 }

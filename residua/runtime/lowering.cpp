@@ -8,6 +8,7 @@
 #include "residua/core/error.h"
 #include "residua/core/threads.h"
 #include "residua/graph/numbers.h"
+#include "residua/io/file.h"
 #include "residua/runtime/convert.h"
 
 namespace residua {
@@ -97,8 +98,18 @@ std::unique_ptr<Lowered> Lowering::lower_all() {
   lower_outputs();
   chooser_.save();
   place_forms(*lowered_);
+  forget_unread_constants();
   for (const auto& step : lowered_->steps) lowered_->layers.push_back(step->info);
   return std::move(lowered_);
+}
+
+// What was packed is not kept in its first order.
+void Lowering::forget_unread_constants() {
+  std::vector<bool> read(lowered_->forms.size(), false);
+  for (const auto& step : lowered_->steps)
+    for (const FormId id : step->reads) read[static_cast<size_t>(id)] = true;
+  for (size_t i = 0; i < read.size(); ++i)
+    if (!read[i]) lowered_->forms[i].constant.reset();
 }
 
 void Lowering::lower_node(const Node& node) {
@@ -206,7 +217,8 @@ FormId Lowering::reorder(FormId from, DType dtype, Layout layout, float scale) {
     const auto key = fmt::format("reorder {}", layout_text(to));
     to.constant = weights_.get(form(from).constant, key, [&]() -> std::shared_ptr<const void> {
       const auto bytes = aligned_bytes(form_bytes(to));
-      convert(form(from), form(from).constant.get(), to, bytes.get(), 1);
+      convert(form(from), form(from).constant.get(), to, bytes.get(), threads());
+      release_constant(form(from));
       return bytes;
     });
     return add_form(std::move(to));
@@ -220,6 +232,11 @@ std::vector<float> Lowering::constant_numbers(ValueId value) {
   const FormId id = want_plain(value);
   const auto* data = static_cast<const float*>(form(id).constant.get());
   return {data, data + elements_of(form(id).shape)};
+}
+
+void release_constant(const Form& form) {
+  release_pages({static_cast<const std::byte*>(form.constant.get()),
+                 static_cast<size_t>(form_bytes(form))});
 }
 
 void Lowering::remember_quantized(ValueId value, QuantizedWeight weight) {

@@ -112,6 +112,7 @@ class Lowering {
  private:
   void lower_node(const Node& node);
   void lower_outputs();
+  void forget_unread_constants();
   FormId reorder(FormId from, DType dtype, Layout layout, float scale);
   FormId dequantized_constant(ValueId value);
   int64_t last_use(const Form& form) const;
@@ -135,6 +136,9 @@ class Lowering {
 void place_forms(Lowered& lowered);
 
 std::string layout_text(const Form& form);
+
+// The numbers of a constant were copied to where they are used: its pages may leave the memory.
+void release_constant(const Form& form);
 
 // The rules. Those that return false leave the node to the reference interpreter.
 bool lower(const op::Conv&, Lowering&);

@@ -184,6 +184,7 @@ FormId packed_constant(Lowering& l, FormId from, const memory::desc& from_desc,
     dnnl::stream stream(onednn_engine());
     dnnl::reorder(input, output).execute(stream, input, output);
     stream.wait();
+    release_constant(source);
     return bytes;
   };
   const std::shared_ptr<const void> owner = source.constant;

@@ -1,6 +1,8 @@
 #include "residua/runtime/product.h"
 
+#include <algorithm>
 #include <cstring>
+#include <unordered_map>
 
 #include "residua/runtime/elementwise.h"
 
@@ -15,7 +17,35 @@ bool scales_through(const op::Activation& a) {
   return a.kind == UnaryKind::none || a.kind == UnaryKind::relu || a.kind == UnaryKind::leaky_relu;
 }
 
+// One run on memory of zeros.
+double product_seconds(const ProductKernel& kernel) {
+  const auto& engine = onednn_engine();
+  std::vector<std::shared_ptr<std::byte>> owners;
+  std::unordered_map<int, memory> arguments;
+  const auto add = [&](int index, const memory::desc& desc) {
+    if (desc.get_size() == 0) return;
+    owners.push_back(aligned_bytes(static_cast<int64_t>(desc.get_size())));
+    std::fill_n(owners.back().get(), desc.get_size(), std::byte{});
+    arguments[index] = memory(desc, engine, owners.back().get());
+  };
+  add(DNNL_ARG_SRC, kernel.descs.source);
+  add(DNNL_ARG_WEIGHTS, kernel.descs.weights);
+  add(DNNL_ARG_BIAS, kernel.descs.bias);
+  add(DNNL_ARG_DST, kernel.descs.target);
+  add(DNNL_ARG_SCRATCHPAD, kernel.descs.scratchpad);
+  dnnl::stream stream(engine);
+  return least_seconds([&] { kernel.primitive.execute(stream, arguments); });
+}
+
 }  // namespace
+
+const ProductKernel& choose_kernel(Lowering& l, const std::vector<ProductKernel>& kernels) {
+  std::vector<std::string> names;
+  for (const ProductKernel& kernel : kernels) names.push_back(kernel.name);
+  const std::string layer = l.graph().value(l.output()).name;
+  return kernels[l.chooser().choose(layer, names,
+                                    [&](size_t i) { return product_seconds(kernels[i]); })];
+}
 
 Product::Product(Lowering& l, const op::Activation& activation, int integers)
     : l_(l), activation_(activation), source_type_(l.working()), target_type_(l.working()) {
@@ -50,7 +80,10 @@ dnnl::primitive_attr Product::attributes() const {
   const bool early = target_scale_ != 0 && scales_through(activation_);
   const float divide = early ? target_scale_ : 1;
   dnnl::post_ops post_ops;
-  if (summand_) post_ops.append_sum(summand_scale_ / divide, 0, onednn_type(summand_type_).value());
+  // A type that is the target's own is not named: products of matrices know no other, and refuse.
+  if (summand_ && summand_type_ == target_type_) post_ops.append_sum(summand_scale_ / divide);
+  if (summand_ && summand_type_ != target_type_)
+    post_ops.append_sum(summand_scale_ / divide, 0, onednn_type(summand_type_).value());
   if (follows_) append_activation(post_ops, activation_);
   if (target_scale_ != 0 && !early)
     post_ops.append_eltwise(1, dnnl::algorithm::eltwise_linear, 1 / target_scale_, 0);
@@ -63,8 +96,15 @@ dnnl::primitive_attr Product::attributes() const {
   return attributes;
 }
 
+// float32 becomes bfloat16 while it is packed, without a copy between.
 FormId Product::weights(const memory::desc& given, const memory::desc& packed) {
   const ValueId value = weight_ ? weight_->integers : l_.input(1);
+  const FormId first = l_.first_form(value);
+  if (weight_type() == DType::bf16 && l_.form(first).dtype == DType::f32) {
+    memory::desc wide = given;
+    wide.data.data_type = dnnl_f32;
+    return packed_constant(l_, first, wide, packed);
+  }
   return packed_constant(l_, l_.want(value, weight_type(), Layout::plain), given, packed);
 }
 
@@ -98,9 +138,8 @@ FormId Product::target(FormId source, Layout layout) {
   return to;
 }
 
-void Product::emit(const dnnl::primitive& primitive, const std::string& kernel,
-                   const ProductDescs& descs, const memory::desc& given, int64_t operations,
-                   bool flat) {
+void Product::emit(const ProductKernel& kernel, int64_t operations, bool flat) {
+  const ProductDescs& descs = kernel.descs;
   const Shape &x_shape = l_.shape(l_.input(0)), &y_shape = l_.shape(l_.output());
   const Layout x_layout =
       flat ? Layout::plain : layout_of(descs.source, source_type_, x_shape).value();
@@ -108,13 +147,13 @@ void Product::emit(const dnnl::primitive& primitive, const std::string& kernel,
       flat ? Layout::plain : layout_of(descs.target, target_type_, y_shape).value();
   const FormId x = weight_ ? l_.want_integer(l_.input(0), x_layout)
                            : l_.want(l_.input(0), source_type_, x_layout);
-  const FormId w = weights(given, descs.weights), b = bias(), y = target(x, y_layout);
+  const FormId w = weights(kernel.given, descs.weights), b = bias(), y = target(x, y_layout);
   std::vector<OnednnArgument> arguments{{DNNL_ARG_SRC, descs.source, x},
                                         {DNNL_ARG_WEIGHTS, descs.weights, w},
                                         {DNNL_ARG_DST, descs.target, y}};
   if (b != kNoForm) arguments.push_back({DNNL_ARG_BIAS, descs.bias, b});
-  Step& step = l_.emit(onednn_step(primitive, arguments, descs.scratchpad),
-                       std::string(name_of(l_.node().operation)), kernel, {x, w, b}, {y});
+  Step& step = l_.emit(onednn_step(kernel.primitive, arguments, descs.scratchpad),
+                       std::string(name_of(l_.node().operation)), kernel.name, {x, w, b}, {y});
   step.info.operations = operations;
   step.info.arithmetic = source_type_;
   if (!follows_) emit_function_over(l_, activation_, y);

@@ -12,6 +12,26 @@ struct ProductDescs {
   dnnl::memory::desc source, weights, bias, target, scratchpad;
 };
 
+// One implementation of a product. `given`: how the graph's weights lie.
+struct ProductKernel {
+  dnnl::primitive primitive;
+  std::string name;
+  ProductDescs descs;
+  dnnl::memory::desc given;
+};
+
+template <class Primitive>
+ProductKernel product_kernel(const typename Primitive::primitive_desc& pd,
+                             const dnnl::memory::desc& bias, const dnnl::memory::desc& given) {
+  return {Primitive(pd),
+          pd.impl_info_str(),
+          {pd.src_desc(), pd.weights_desc(), bias, pd.dst_desc(), pd.scratchpad_desc()},
+          given};
+}
+
+// The fastest here of several that are not empty, where plans measure; else the first.
+const ProductKernel& choose_kernel(Lowering& l, const std::vector<ProductKernel>& kernels);
+
 class Product {
  public:
   // Of the node at hand: x, weight, [bias], [summand]. `integers`: 1 where an integer kernel may
@@ -25,10 +45,8 @@ class Product {
   bool has_bias() const { return l_.has(2); }
   dnnl::primitive_attr attributes() const;
 
-  // `weights_as_given`: how the graph's weights lie. `flat`: source and target are rows of a
-  // matrix.
-  void emit(const dnnl::primitive& primitive, const std::string& kernel, const ProductDescs& descs,
-            const dnnl::memory::desc& weights_as_given, int64_t operations, bool flat = false);
+  // `flat`: source and target are rows of a matrix.
+  void emit(const ProductKernel& kernel, int64_t operations, bool flat = false);
 
  private:
   FormId weights(const dnnl::memory::desc& given, const dnnl::memory::desc& packed);

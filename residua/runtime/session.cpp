@@ -3,9 +3,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
-#include <cstdlib>
 #include <cstring>
-#include <new>
 
 #include "residua/core/error.h"
 #include "residua/runtime/lowering.h"
@@ -14,15 +12,6 @@
 namespace residua {
 
 namespace {
-
-void free_block(std::byte* block) { std::free(block); }
-
-std::byte* new_block(int64_t bytes) {
-  const auto size = static_cast<size_t>((std::max<int64_t>(bytes, 1) + 63) / 64 * 64);
-  auto* block = static_cast<std::byte*>(std::aligned_alloc(64, size));
-  if (block == nullptr) throw std::bad_alloc();
-  return block;
-}
 
 void check_pointers(std::string_view what, size_t expected, size_t received) {
   if (expected != received)
@@ -43,7 +32,7 @@ void check_pointer(std::string_view what, const std::string& name, const void* p
 }  // namespace
 
 Session::Session(std::shared_ptr<const Plan> plan)
-    : plan_(std::move(plan)), block_(new_block(plan_->lowered().block_bytes), free_block) {
+    : plan_(std::move(plan)), block_(aligned_bytes(plan_->lowered().block_bytes)) {
   const Lowered& l = plan_->lowered();
   scratch_ = block_.get() + l.scratch_place;
   address_.resize(l.forms.size(), nullptr);

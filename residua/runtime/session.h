@@ -34,7 +34,7 @@ class Session {
   void set_addresses(std::span<const void* const> inputs, std::span<void* const> outputs);
 
   std::shared_ptr<const Plan> plan_;
-  std::unique_ptr<std::byte, void (*)(std::byte*)> block_;
+  std::shared_ptr<std::byte> block_;
   std::vector<std::byte*> address_;  // of each form
   std::byte* scratch_ = nullptr;
   std::vector<std::unique_ptr<StepState>> states_;

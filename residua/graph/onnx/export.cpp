@@ -107,7 +107,10 @@ std::string OnnxExport::symbol(const std::string& symbol) {
     return &to;
   };
   const auto number = [&](int64_t n) {
-    return constant({{DType::i64, {1}}, {static_cast<double>(n)}});
+    Numbers one;
+    one.type = {DType::i64, {1}};
+    one.data = {static_cast<double>(n)};
+    return constant(one);
   };
   pb::NodeProto* last = node("Shape", {graph_.value(axis->value).name});
   for (const auto& [name, at] :

@@ -201,7 +201,7 @@ void lower(const op::Pool& o, OnnxLowering& e) {
   std::string x = e.in(0);
   std::vector<int64_t> padding = o.padding;
   bool ceil = false, count = o.count_padding;
-  if (!max && o.dilation != std::vector<int64_t>(axes, 1))
+  if (!max && std::any_of(o.dilation.begin(), o.dilation.end(), [](int64_t d) { return d != 1; }))
     e.unsupported("averages over places with gaps, which ONNX 17 cannot say");
   if (o.ceil && !e.all_fixed(0, 2)) {
     ceil = true;
