@@ -44,8 +44,8 @@ struct ImagePreprocessing {
 void check_preprocessing(const ImagePreprocessing& images);
 
 // What a graph of one image input [N, C, H, W] says in its metadata (mean, stddev, crop), with
-// ImageNet's numbers where it says nothing; `assumed` becomes whether it said nothing. nullopt
-// where the graph has another input.
+// ImageNet's numbers where it says nothing, 224 also for open axes of size 1; `assumed` becomes
+// whether it said nothing. nullopt where the graph has another input.
 std::optional<ImagePreprocessing> preprocessing_of(const Graph& graph, bool* assumed = nullptr);
 
 // Whether the graph has one input, and images so prepared fit it.
