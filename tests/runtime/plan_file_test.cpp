@@ -27,8 +27,8 @@ std::string plan_path(const std::string& name) {
 Graph small_network() {
   GraphBuilder b;
   const ValueId x = b.input("image", DType::f32, {1, 3, 16, 16}, {{"batch"}});
-  const ValueId conv = b.add(op::Conv{.padding = {1, 1, 1, 1}},
-                             {x, random_constant(b, {16, 3, 3, 3}, 1)}, "conv");
+  const ValueId conv =
+      b.add(op::Conv{.padding = {1, 1, 1, 1}}, {x, random_constant(b, {16, 3, 3, 3}, 1)}, "conv");
   const auto ones = [&](const char* name) {
     return b.constant(name, {16}, std::vector<float>(16, 1));
   };
@@ -260,8 +260,8 @@ TEST(ModelFile, TheCallersOptionsOverrideTheFiles) {
   EXPECT_THROW(plan_options(file, {{"speed", 3}}), Error);
   CompiledModel model(file, plan_options(file, {{"threads", 1}}));
   const std::vector<float> image(2 * 3 * 16 * 16, 0.5f);
-  const TensorData x{{"image", DType::f32, {2, 3, 16, 16}}, nullptr,
-                     std::as_bytes(std::span(image))};
+  const TensorData x{
+      {"image", DType::f32, {2, 3, 16, 16}}, nullptr, std::as_bytes(std::span(image))};
   EXPECT_EQ(model.run(std::vector{x})[0].info.shape, (Shape{2, 5}));
 }
 
