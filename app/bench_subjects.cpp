@@ -1,7 +1,13 @@
 #include "app/bench_subjects.h"
 
-#include <filesystem>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <cerrno>
+#include <filesystem>
+#include <functional>
+
+#include "app/network_source.h"
 #include "app/run_parts.h"
 #include "residua/core/error.h"
 #include "residua/graph/passes/passes.h"
@@ -20,13 +26,49 @@ Json settings_of(const BenchArguments& a) {
   return set;
 }
 
+// The training library and its threads stay out of the process that measures. What fails there is
+// done again here, where it says why.
+void in_own_process(const std::function<void()>& work) {
+  const pid_t child = fork();
+  if (child < 0) throw_io_error("a benchmark", "make a process", errno);
+  if (child == 0) {
+    try {
+      work();
+    } catch (...) {
+      _exit(1);
+    }
+    _exit(0);
+  }
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (status != 0) work();
+}
+
 }  // namespace
 
+BenchFiles::~BenchFiles() {
+  std::error_code ignored;
+  if (!folder_.empty()) std::filesystem::remove_all(folder_, ignored);
+}
+
+std::string BenchFiles::file_of(const std::string& word) {
+  if (std::filesystem::is_regular_file(word)) return word;
+  if (folder_.empty()) {
+    std::string name = std::filesystem::temp_directory_path() / "residua-bench-XXXXXX";
+    if (!mkdtemp(name.data())) throw_io_error(name, "make", errno);
+    folder_ = name;
+  }
+  const std::string path =
+      std::filesystem::path(folder_) / (std::filesystem::path(word).filename().string() + ".plan");
+  in_own_process([&] {
+    ModelFile made = open_network({.what = word}).file;
+    write_plan(path, std::move(made.graph), made.info);
+  });
+  return path;
+}
+
 BenchSubject open_subject(const std::string& word) {
-  if (std::error_code ignored; !std::filesystem::exists(word, ignored))
-    throw Error(
-        ErrorKind::not_found,
-        {.where = word, .rule = "is no file", .expected = "a plan, a graph or an ONNX model"});
   const double begin = run_clock();
   BenchSubject subject{std::filesystem::path(word).stem().string(), read_model(word)};
   if (subject.file.kind != ModelKind::plan) optimise(subject.file.graph);

@@ -26,9 +26,24 @@ struct BenchRequest {
 // Each model in each batch and element type that is asked for.
 std::vector<BenchRequest> bench_requests(const BenchArguments& arguments);
 
-// A file is opened. Any other word would be the name of a model, which this build cannot make a
-// graph of: ErrorKind::not_found.
+// Throws what read_model throws.
 BenchSubject open_subject(const std::string& word);
+
+// Models of the zoo as files, which begin as fast as any other: without libtorch. The files go with
+// it.
+class BenchFiles {
+ public:
+  BenchFiles() = default;
+  ~BenchFiles();
+  BenchFiles(const BenchFiles&) = delete;
+  BenchFiles& operator=(const BenchFiles&) = delete;
+
+  // The word, or the file of the model that it names. Throws what open_network throws.
+  std::string file_of(const std::string& word);
+
+ private:
+  std::string folder_;
+};
 
 BenchVariant bench_variant(const BenchSubject& subject, const BenchRequest& request,
                            const BenchArguments& arguments);
