@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <map>
 #include <memory>
 #include <set>
 
@@ -44,17 +42,9 @@ std::vector<DType> arithmetic_of(const std::vector<BenchResult>& results) {
   return {types.begin(), types.end()};
 }
 
-// Files of one name in different folders or formats are told apart by their paths.
-void make_names_unique(std::vector<BenchSubject>& subjects) {
-  std::map<std::string, int> uses;
-  for (const BenchSubject& subject : subjects) ++uses[subject.name];
-  for (BenchSubject& subject : subjects)
-    if (uses[subject.name] > 1) subject.name = subject.file.path;
-}
-
-std::string report_title(const std::vector<BenchSubject>& subjects) {
+std::string report_title(const std::vector<BenchSource>& sources) {
   std::string title;
-  for (const BenchSubject& subject : subjects) title += (title.empty() ? "" : ", ") + subject.name;
+  for (const BenchSource& source : sources) title += (title.empty() ? "" : ", ") + source.name;
   return title;
 }
 
@@ -91,17 +81,16 @@ int bench(const BenchArguments& arguments) {
   BenchFiles files;
   BenchArguments a = arguments;
   for (std::string& word : a.models) word = files.file_of(word);
-  const std::vector<BenchRequest> requests = bench_requests(a);
+  const std::vector<BenchSource> sources = bench_sources(a.models);
+  const std::vector<BenchRequest> requests = bench_requests(sources.size(), a);
   std::vector<ColdStart> cold;  // first, while this process has neither threads nor weights
-  for (const BenchRequest& request : requests) cold.push_back(measure_cold_start(request, a));
+  for (const BenchRequest& request : requests)
+    cold.push_back(measure_cold_start(sources[request.source], request, a));
   std::vector<BenchSubject> subjects;
-  for (const std::string& word : a.models) subjects.push_back(open_subject(word));
-  make_names_unique(subjects);
+  for (const BenchSource& source : sources) subjects.push_back(open_subject(source));
   std::vector<BenchVariant> variants;
-  for (const BenchRequest& request : requests) {
-    const auto at = std::find(a.models.begin(), a.models.end(), request.word) - a.models.begin();
-    variants.push_back(bench_variant(subjects[static_cast<size_t>(at)], request, a));
-  }
+  for (const BenchRequest& request : requests)
+    variants.push_back(bench_variant(subjects[request.source], request, a));
   const BenchOptions options{.warmup = a.warmup, .repeat = a.repeat};
   std::vector<BenchResult> results = measure(variants, options);
   for (size_t i = 0; i < results.size(); ++i) set_cold_start(results[i], cold[i]);
@@ -109,7 +98,7 @@ int bench(const BenchArguments& arguments) {
   const Roofs roofs = measure_roofs(arithmetic_of(results), threads);
   const Json machine = bench_machine(threads);
   const Json found = bench_to_json(results, options, roofs, machine);
-  if (!a.report.empty()) write_file_atomic(a.report, bench_page(report_title(subjects), found));
+  if (!a.report.empty()) write_file_atomic(a.report, bench_page(report_title(sources), found));
   if (a.json)
     fmt::print("{}\n", found.dump(1, ' ', false, Json::error_handler_t::replace));
   else

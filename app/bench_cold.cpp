@@ -18,11 +18,12 @@ namespace {
 // What goes through the pipe: seconds, or nothing where the run failed.
 using Seconds = std::array<double, 3>;
 
-[[noreturn]] void run_child(int pipe, const BenchRequest& request, const BenchArguments& a) {
+[[noreturn]] void run_child(int pipe, const BenchSource& source, const BenchRequest& request,
+                            const BenchArguments& a) {
   set_log_sink({});  // the other process says the same again
   bool done = false;
   try {
-    const BenchResult result = run_first(bench_variant(open_subject(request.word), request, a));
+    const BenchResult result = run_first(bench_variant(open_subject(source), request, a));
     const Seconds seconds{result.open_seconds, result.compile_seconds, result.first_seconds};
     done = write(pipe, seconds.data(), sizeof seconds) == sizeof seconds;
   } catch (...) {
@@ -44,12 +45,13 @@ bool read_seconds(int pipe, Seconds& seconds) {
 
 }  // namespace
 
-ColdStart measure_cold_start(const BenchRequest& request, const BenchArguments& a) {
+ColdStart measure_cold_start(const BenchSource& source, const BenchRequest& request,
+                             const BenchArguments& a) {
   int ends[2];
   if (pipe(ends) != 0) throw_io_error("the first run", "make a pipe", errno);
   const pid_t child = fork();
   if (child < 0) throw_io_error("the first run", "make a process", errno);
-  if (child == 0) run_child(ends[1], request, a);
+  if (child == 0) run_child(ends[1], source, request, a);
   close(ends[1]);
   Seconds seconds{};
   const bool done = read_seconds(ends[0], seconds);
@@ -60,9 +62,9 @@ ColdStart measure_cold_start(const BenchRequest& request, const BenchArguments& 
   }
   if (!done) {
     // The failure as this process meets it, with its sentence.
-    run_first(bench_variant(open_subject(request.word), request, a));
+    run_first(bench_variant(open_subject(source), request, a));
     throw Error(ErrorKind::unsupported,
-                {.where = request.word,
+                {.where = source.path,
                  .rule = "its first run ended before it was done",
                  .received = WIFSIGNALED(status) ? fmt::format("signal {}", WTERMSIG(status))
                                                  : fmt::format("status {}", WEXITSTATUS(status)),

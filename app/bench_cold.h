@@ -13,6 +13,7 @@ struct ColdStart {
 
 // Must be called before this process computes anything, because threads do not outlive a fork.
 // Failures of the model are thrown as in this process; ErrorKind::io where there is no process.
-ColdStart measure_cold_start(const BenchRequest& request, const BenchArguments& arguments);
+ColdStart measure_cold_start(const BenchSource& source, const BenchRequest& request,
+                             const BenchArguments& arguments);
 
 }  // namespace residua::app

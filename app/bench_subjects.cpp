@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <functional>
+#include <map>
 
 #include "app/network_source.h"
 #include "app/run_parts.h"
@@ -68,24 +69,36 @@ std::string BenchFiles::file_of(const std::string& word) {
   return path;
 }
 
-BenchSubject open_subject(const std::string& word) {
-  const double begin = run_clock();
-  BenchSubject subject{std::filesystem::path(word).stem().string(), read_model(word)};
-  if (subject.file.kind != ModelKind::plan) optimise(subject.file.graph);
-  subject.seconds = run_clock() - begin;
-  return subject;
+std::vector<BenchSource> bench_sources(const std::vector<std::string>& words) {
+  std::map<std::string, int> uses;
+  std::vector<BenchSource> sources;
+  for (const std::string& word : words) {
+    sources.push_back({std::filesystem::path(word).stem().string(), word});
+    ++uses[sources.back().name];
+  }
+  for (BenchSource& source : sources)
+    if (uses[source.name] > 1) source.name = source.path;
+  return sources;
 }
 
-std::vector<BenchRequest> bench_requests(const BenchArguments& a) {
+std::vector<BenchRequest> bench_requests(size_t sources, const BenchArguments& a) {
   std::vector<std::string> dtypes = a.dtypes;
   if (dtypes.empty()) dtypes.push_back({});
   std::vector<int64_t> batches = a.batches;
   if (batches.empty()) batches.push_back(0);
   std::vector<BenchRequest> requests;
-  for (const std::string& word : a.models)
+  for (size_t source = 0; source < sources; ++source)
     for (const int64_t batch : batches)
-      for (const std::string& dtype : dtypes) requests.push_back({word, dtype, batch});
+      for (const std::string& dtype : dtypes) requests.push_back({source, dtype, batch});
   return requests;
+}
+
+BenchSubject open_subject(const BenchSource& source) {
+  const double begin = run_clock();
+  BenchSubject subject{source, read_model(source.path)};
+  if (subject.file.kind != ModelKind::plan) optimise(subject.file.graph);
+  subject.seconds = run_clock() - begin;
+  return subject;
 }
 
 BenchVariant bench_variant(const BenchSubject& subject, const BenchRequest& request,
@@ -93,7 +106,7 @@ BenchVariant bench_variant(const BenchSubject& subject, const BenchRequest& requ
   Json set = settings_of(a);
   if (!request.dtype.empty()) set["dtype"] = request.dtype;
   const Graph& graph = subject.file.graph;
-  return {subject.name, request.batch > 0 ? with_batch(graph, request.batch) : graph,
+  return {subject.source.name, request.batch > 0 ? with_batch(graph, request.batch) : graph,
           plan_options(subject.file, set), subject.seconds};
 }
 

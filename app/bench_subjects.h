@@ -10,24 +10,33 @@
 
 namespace residua::app {
 
-struct BenchSubject {
-  std::string name;    // of the file without folder and ending, or of the model
-  ModelFile file;      // the graph optimised
-  double seconds = 0;  // that opening it took
+// A file to measure, and how it is called.
+struct BenchSource {
+  std::string name, path;
 };
 
-// One variant of one subject.
+// Of the words of the command line: files are called by their names without folder and ending,
+// those of one name by their paths. Any other word would be the name of a model, which is to become
+// a plan file here; without the training library that is ErrorKind::not_found.
+std::vector<BenchSource> bench_sources(const std::vector<std::string>& words);
+
+// One variant of one source.
 struct BenchRequest {
-  std::string word;   // of the command line
+  size_t source = 0;
   std::string dtype;  // empty: the file's own
   int64_t batch = 0;  // 0: the model's own
 };
 
-// Each model in each batch and element type that is asked for.
-std::vector<BenchRequest> bench_requests(const BenchArguments& arguments);
+// Each source in each batch and element type that is asked for.
+std::vector<BenchRequest> bench_requests(size_t sources, const BenchArguments& arguments);
 
-// Throws what read_model throws.
-BenchSubject open_subject(const std::string& word);
+struct BenchSubject {
+  BenchSource source;
+  ModelFile file;      // the graph optimised
+  double seconds = 0;  // that opening it took
+};
+
+BenchSubject open_subject(const BenchSource& source);
 
 // Models of the zoo as files, which begin as fast as any other: without libtorch. The files go with
 // it.

@@ -103,7 +103,8 @@ std::string layers_text(const BenchResult& result, const Roofs& roofs, size_t mo
       all_shown ? fmt::format("{} layers", order.size())
                 : fmt::format("the {} of {} layers that take the most time, {:.0f} % of it",
                               order.size(), result.layers.size(), 100 * shown / all);
-  return fmt::format("{}: {}\n{}", bold(title_of(result), colours), which, table.text(colours));
+  return fmt::format("{}: {}\n{}", bold(printable(title_of(result)), colours), which,
+                     table.text(colours));
 }
 
 }  // namespace residua::app

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "app/run_parts.h"
+#include "app/terminal.h"
 #include "residua/core/error.h"
 #include "residua/io/image.h"
 
@@ -31,8 +32,8 @@ bool are_images(const std::vector<std::string>& paths) {
 // Where the network gives no classes, one line for each output.
 void print_outputs(const Json& outputs) {
   for (const Json& output : outputs) {
-    fmt::print("  {}: {} {}", output["name"].get<std::string>(), output["dtype"].get<std::string>(),
-               output["shape"].dump());
+    fmt::print("  {}: {} {}", printable(output["name"].get<std::string>()),
+               output["dtype"].get<std::string>(), output["shape"].dump());
     for (const char* key : {"least", "mean", "greatest"})
       if (output[key].is_number() && !std::isnan(output[key].get<double>()))
         fmt::print("  {} {:.6g}", key, output[key].get<double>());
@@ -48,7 +49,7 @@ void print_result(const Json& result) {
   if (!result.contains("top")) return;
   for (const Json& entry : result["top"])
     fmt::print("  {:>8}  {}\n", fmt::format("{:.2f} %", 100 * entry["probability"].get<double>()),
-               entry["class"].get<std::string>());
+               printable(entry["class"].get<std::string>()));
 }
 
 }  // namespace

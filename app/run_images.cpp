@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <exception>
+#include <thread>
 
 #include "app/progress_line.h"
 #include "app/run_parts.h"
@@ -34,17 +36,20 @@ ImagePreprocessing preparation(const ModelFile& file, const Json& set) {
   else if (const auto found = preprocessing_of(file.graph))
     images = *found;
   assign(images, set, "images");
-  check(images);
-  if (!fits(file.graph, images))
+  check_preprocessing(images);
+  if (!takes_images(file.graph, images))
     throw Error(ErrorKind::shape, {.where = file.path,
                                    .rule = "reads no images of this size and number of channels",
                                    .received = fmt::format("{} x {} x {}", images.mean.size(),
                                                            images.height, images.width)});
   if (file.assumes_images && (!set.contains("mean") || !set.contains("stddev")))
-    log_message(LogLevel::warning,
-                fmt::format("{} does not say how images are prepared: taken are ImageNet's mean "
-                            "and stddev (images.mean=[...] images.stddev=[...] say others)",
-                            file.path));
+    log_message(
+        LogLevel::warning,
+        fmt::format("{} does not say how images are prepared: taken are {} x {} pixels, "
+                    "mean [{:.4g}] and stddev [{:.4g}], as for ImageNet (images.mean=[...] and "
+                    "the like say others)",
+                    file.path, images.height, images.width, fmt::join(images.mean, ", "),
+                    fmt::join(images.stddev, ", ")));
   return images;
 }
 
@@ -53,6 +58,37 @@ int64_t images_at_once(const RunArguments& a, const Graph& graph) {
   const auto count = static_cast<int64_t>(a.inputs.size());
   return has_open_batch(graph) ? std::min(count, kImagesAtOnce) : batch_of(graph);
 }
+
+// Reads and prepares the images of a batch on several threads.
+class BatchReader {
+ public:
+  BatchReader(const ImagePreprocessing& images, int threads)
+      : workers_(static_cast<size_t>(threads), ImageInput(images)) {}
+
+  // `place(i)` is where the numbers of image i go. Throws the error of the first image that cannot
+  // be read.
+  template <class Place>
+  void read(std::span<const std::string> paths, const Place& place) {
+    const size_t threads = std::min(workers_.size(), paths.size());
+    std::vector<std::exception_ptr> failures(paths.size());
+    const auto work = [&](size_t worker) {
+      for (size_t i = worker; i < paths.size(); i += threads) try {
+          workers_[worker].write(read_image(paths[i]), place(i));
+        } catch (...) {
+          failures[i] = std::current_exception();
+        }
+    };
+    std::vector<std::thread> others;
+    for (size_t worker = 1; worker < threads; ++worker) others.emplace_back(work, worker);
+    work(0);
+    for (std::thread& other : others) other.join();
+    for (const std::exception_ptr& failure : failures)
+      if (failure) std::rethrow_exception(failure);
+  }
+
+ private:
+  std::vector<ImageInput> workers_;
+};
 
 // A session with memory for one batch.
 class ImageRunner {
@@ -149,15 +185,16 @@ Json outputs_json(const ImageRunner& runner, int64_t image) {
 
 Json run_images(const RunArguments& a, ModelFile file, const RunOptions& options, RunTimes& times) {
   const ImagePreprocessing images = preparation(file, options.images);
-  ImageInput prepare(images);
   double begin = run_clock();
   if (file.kind != ModelKind::plan) optimise(file.graph);
-  const std::vector<Shape> shapes{
-      {images_at_once(a, file.graph), prepare.channels(), images.height, images.width}};
+  const std::vector<Shape> shapes{{images_at_once(a, file.graph),
+                                   static_cast<int64_t>(images.mean.size()), images.height,
+                                   images.width}};
   Graph graph =
       shapes[0][0] == batch_of(file.graph) ? file.graph : with_batch(file.graph, shapes[0][0]);
   ImageRunner runner(with_sizes(graph, sizes_for(graph, shapes)), options.plan);
   times.compile = run_clock() - begin;
+  BatchReader reader(images, runner.plan().threads());
 
   Json results = Json::array();
   OutputFile kept;
@@ -166,8 +203,9 @@ Json run_images(const RunArguments& a, ModelFile file, const RunOptions& options
   ProgressLine progress(count, "img");
   for (int64_t first = 0; first < count; first += runner.batch()) {
     const int64_t filled = std::min(runner.batch(), count - first);
-    for (int64_t i = 0; i < filled; ++i)
-      prepare.write(read_image(a.inputs[static_cast<size_t>(first + i)]), runner.input(i));
+    reader.read(
+        std::span(a.inputs).subspan(static_cast<size_t>(first), static_cast<size_t>(filled)),
+        [&](size_t i) { return runner.input(static_cast<int64_t>(i)); });
     times.runs.push_back(runner.run());
     if (!a.out.empty()) runner.keep(kept, filled);
     for (int64_t i = 0; i < filled; ++i) {

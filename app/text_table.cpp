@@ -38,7 +38,10 @@ TextTable::TextTable(std::vector<std::string> titles) {
   rows_.push_back(std::move(titles));
 }
 
-void TextTable::add(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
+void TextTable::add(std::vector<std::string> cells) {
+  for (std::string& cell : cells) cell = printable(cell);
+  rows_.push_back(std::move(cells));
+}
 
 std::string TextTable::text(bool colours) const {
   std::vector<size_t> widths(left_.size(), 0);

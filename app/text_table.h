@@ -10,7 +10,7 @@ class TextTable {
  public:
   // A title that begins with '<' stands at the left with its cells, any other at the right.
   explicit TextTable(std::vector<std::string> titles);
-  void add(std::vector<std::string> cells);  // one for each column
+  void add(std::vector<std::string> cells);  // one for each column; made printable
   std::string text(bool colours) const;
 
  private:

@@ -12,6 +12,7 @@ namespace residua {
 
 namespace {
 
+constexpr int64_t kImageNetSide = 224;
 constexpr std::array kImageNetMean{0.485, 0.456, 0.406}, kImageNetStddev{0.229, 0.224, 0.225};
 
 [[noreturn]] void bad_preprocessing(const char* member, std::string rule, std::string expected,
@@ -31,6 +32,20 @@ std::vector<double> numbers_of(const Graph& graph, const char* key, int64_t coun
   for (double number; text >> number;) numbers.push_back(number);
   const bool all = text.eof() && static_cast<int64_t>(numbers.size()) == count;
   return all ? numbers : std::vector<double>{};
+}
+
+bool is_open(const Graph& graph, int64_t axis) {
+  return std::any_of(graph.axes.begin(), graph.axes.end(), [&](const AxisRule& rule) {
+    return rule.value == graph.inputs[0] && rule.axis == axis;
+  });
+}
+
+// An open axis of size 1 is one that the file says nothing of.
+int64_t image_side(const Graph& graph, int64_t axis, bool& assumed) {
+  const int64_t size = graph.shape(graph.inputs[0])[static_cast<size_t>(axis)];
+  if (size > 1 || !is_open(graph, axis)) return size;
+  assumed = true;
+  return kImageNetSide;
 }
 
 const Value* image_value(const Graph& graph) {
@@ -59,7 +74,7 @@ int64_t ImagePreprocessing::shorter_side() const {
   return static_cast<int64_t>(std::nearbyint(std::min(side, 1e9)));
 }
 
-void check(const ImagePreprocessing& images) {
+void check_preprocessing(const ImagePreprocessing& images) {
   if (images.height < 1 || images.width < 1)
     bad_preprocessing("height", "height and width must be known", "at least 1",
                       fmt::format("{} x {}", images.height, images.width));
@@ -86,41 +101,40 @@ std::optional<ImagePreprocessing> preprocessing_of(const Graph& graph, bool* ass
   if (!value) return std::nullopt;
   const int64_t channels = value->type.shape[1];
   if (channels != 1 && channels != 3) return std::nullopt;
-  ImagePreprocessing images{.height = value->type.shape[2], .width = value->type.shape[3]};
+  bool guessed = false;
+  ImagePreprocessing images{.height = image_side(graph, 2, guessed),
+                            .width = image_side(graph, 3, guessed)};
   images.mean = numbers_of(graph, "mean", channels);
   images.stddev = numbers_of(graph, "stddev", channels);
-  if (assumed) *assumed = images.mean.empty() || images.stddev.empty();
+  guessed = guessed || images.mean.empty() || images.stddev.empty();
+  if (assumed) *assumed = guessed;
   if (images.mean.empty() || images.stddev.empty()) {
     images.mean.assign(kImageNetMean.begin(), kImageNetMean.begin() + channels);
     images.stddev.assign(kImageNetStddev.begin(), kImageNetStddev.begin() + channels);
   }
-  if (const auto crop = numbers_of(graph, "crop", 1);
-      !crop.empty() && crop[0] > 0 && crop[0] <= 1)
+  if (const auto crop = numbers_of(graph, "crop", 1); !crop.empty() && crop[0] > 0 && crop[0] <= 1)
     images.crop_fraction = crop[0];
   try {
-    check(images);
+    check_preprocessing(images);
   } catch (const Error&) {
     return std::nullopt;  // a size that no image is resized to, or a stddev of 0
   }
   return images;
 }
 
-bool fits(const Graph& graph, const ImagePreprocessing& images) {
+bool takes_images(const Graph& graph, const ImagePreprocessing& images) {
   const Value* value = image_value(graph);
   if (!value || value->type.shape[1] != static_cast<int64_t>(images.mean.size())) return false;
   const int64_t sizes[] = {images.height, images.width};
   for (int64_t axis = 2; axis < 4; ++axis) {
-    const bool follows =
-        std::any_of(graph.axes.begin(), graph.axes.end(), [&](const AxisRule& rule) {
-          return rule.value == graph.inputs[0] && rule.axis == axis;
-        });
-    if (!follows && value->type.shape[static_cast<size_t>(axis)] != sizes[axis - 2]) return false;
+    if (!is_open(graph, axis) && value->type.shape[static_cast<size_t>(axis)] != sizes[axis - 2])
+      return false;
   }
   return true;
 }
 
 ImageInput::ImageInput(const ImagePreprocessing& images) : images_(images) {
-  check(images);
+  check_preprocessing(images);
   normalised_.resize(images.mean.size());
   for (size_t c = 0; c < normalised_.size(); ++c)
     for (int value = 0; value < 256; ++value)

@@ -41,19 +41,19 @@ struct ImagePreprocessing {
 // Throws ErrorKind::invalid_argument, naming the member, for what cannot be used: no size, a crop
 // that is larger than what it is cut from, mean and stddev that are not one number for each of 1 or
 // 3 channels.
-void check(const ImagePreprocessing& images);
+void check_preprocessing(const ImagePreprocessing& images);
 
 // What a graph of one image input [N, C, H, W] says in its metadata (mean, stddev, crop), with
-// ImageNet's numbers where it says nothing; `assumed` becomes whether it said nothing. nullopt
-// where the graph has another input.
+// ImageNet's numbers where it says nothing, 224 also for open axes of size 1; `assumed` becomes
+// whether it said nothing. nullopt where the graph has another input.
 std::optional<ImagePreprocessing> preprocessing_of(const Graph& graph, bool* assumed = nullptr);
 
 // Whether the graph has one input, and images so prepared fit it.
-bool fits(const Graph& graph, const ImagePreprocessing& images);
+bool takes_images(const Graph& graph, const ImagePreprocessing& images);
 
 class ImageInput {
  public:
-  // Throws what `check` throws.
+  // Throws what check_preprocessing throws.
   explicit ImageInput(const ImagePreprocessing& images);
 
   int64_t channels() const { return static_cast<int64_t>(images_.mean.size()); }

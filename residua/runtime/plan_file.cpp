@@ -135,8 +135,8 @@ PlanInfo plan_from_json(const Json& json, const Graph& graph) {
       bad_plan("plan", "has a member of an unknown name", {}, key);
     }
   }
-  if (info.images) check(*info.images);
-  if (info.images && !fits(graph, *info.images))
+  if (info.images) check_preprocessing(*info.images);
+  if (info.images && !takes_images(graph, *info.images))
     bad_plan("images", "do not fit the graph's input");
   return info;
 }
@@ -145,10 +145,11 @@ PlanInfo plan_from_json(const Json& json, const Graph& graph) {
 
 void write_plan(const std::string& path, Graph graph, const PlanInfo& info) {
   if (info.images) {
-    check(*info.images);
-    if (!fits(graph, *info.images))
-      throw Error(ErrorKind::invalid_argument,
-                  {.where = path, .rule = "the preparation of images does not fit the graph's input"});
+    check_preprocessing(*info.images);
+    if (!takes_images(graph, *info.images))
+      throw Error(
+          ErrorKind::invalid_argument,
+          {.where = path, .rule = "the preparation of images does not fit the graph's input"});
   }
   optimise(graph);
   if (info.options.dtype == PlanDType::bf16) store_weights_as_bf16(graph);

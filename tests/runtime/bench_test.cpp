@@ -7,9 +7,11 @@
 #include <cmath>
 
 #include "residua/core/error.h"
+#include "residua/graph/passes/passes.h"
 #include "residua/runtime/batch.h"
 #include "residua/runtime/bench_report.h"
 #include "residua/runtime/classes.h"
+#include "residua/runtime/quantize.h"
 #include "tests/runtime/plan_check.h"
 
 namespace residua {
@@ -83,6 +85,25 @@ TEST(Bench, TheRoofIsTheLowerOfArithmeticAndMemory) {
   EXPECT_EQ(roofs.of({.operations = 1000, .bytes = 0}), 1e11);
   EXPECT_GT(measure_operations(DType::f32, 1), 1e8);
   EXPECT_GT(measure_bytes(1), 1e7);
+}
+
+TEST(Bench, IntegerProductsAreKnownAsSuch) {
+  Graph graph = bench_network(8);
+  optimise(graph);
+  const std::vector<float> numbers = random_numbers(8 * 64, 5);
+  const CalibrationSample sample{
+      {{"x", DType::f32, {1, 8, 8, 8}}, nullptr, std::as_bytes(std::span(numbers))}};
+  const Plan integers(quantize(graph, std::vector<CalibrationSample>{sample}), {.threads = 1});
+  const Plan bf16(graph, {.dtype = PlanDType::bf16, .threads = 1});
+  for (const auto& [plan, type] : {std::pair{&integers, DType::i8}, {&bf16, DType::bf16}}) {
+    int products = 0;
+    for (const LayerInfo& layer : plan->layers()) {
+      if (layer.operations == 0) continue;
+      ++products;
+      EXPECT_EQ(layer.arithmetic, type) << layer.kernel;
+    }
+    EXPECT_EQ(products, 1);
+  }
 }
 
 TEST(Bench, TheReportHoldsWhatWasMeasured) {

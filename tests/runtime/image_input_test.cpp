@@ -83,6 +83,17 @@ TEST(ImageInput, IsReadFromMetadata) {
     preprocessing_of(graph, &assumed);
     EXPECT_TRUE(assumed) << broken;
   }
+  graph.metadata["mean"] = "0.5 0.25 0.125";
+  graph.value(graph.inputs[0]).type.shape = {1, 3, 1, 1};
+  images = preprocessing_of(graph, &assumed);
+  EXPECT_FALSE(assumed);
+  EXPECT_EQ(images->height, 1);
+  graph.axes = {{graph.inputs[0], 2, {"height"}}, {graph.inputs[0], 3, {"width"}}};
+  images = preprocessing_of(graph, &assumed);  // nothing is known of the size
+  EXPECT_TRUE(assumed);
+  EXPECT_EQ(images->height, 224);
+  EXPECT_EQ(images->width, 224);
+  EXPECT_TRUE(takes_images(graph, *images));
   graph.value(graph.inputs[0]).type.shape = {1, 5, 8, 8};
   EXPECT_FALSE(preprocessing_of(graph));
 }
