@@ -150,6 +150,7 @@ std::vector<Side> compare(const std::string& model, int64_t batch, const Setting
     PlanOptions options{.threads = s.threads,
                         .kernels = KernelChoice::measured,
                         .winograd = s.winograd,
+                        .fused_blocks = true,
                         .cache = s.cache};
     if (type == "bf16") options.dtype = PlanDType::bf16;
     plans.push_back(std::make_unique<Ours>(type == "int8" ? integer_network(ready) : ready, options));

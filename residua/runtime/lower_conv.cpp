@@ -60,7 +60,7 @@ bool lower(const op::Conv& o, Lowering& l) {
           attributes, onednn_engine(), true);
     };
     // Winograd's kernels know only one order, so their neighbours keep it and nothing is reordered.
-    const bool blocked = l.options().winograd && p.source_type() == DType::f32;
+    const bool blocked = l.winograd() && p.source_type() == DType::f32;
     const auto desc = [&](DType type, const Shape& shape) {
       return blocked && shape[1] >= 16 ? onednn_desc(type, shape, Layout::blocked16)
                                        : onednn_any(type, shape);

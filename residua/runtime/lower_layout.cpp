@@ -3,7 +3,9 @@
 #include <cstring>
 
 #include "residua/kernels/strided_copy.h"
+#include "residua/runtime/axis_taps.h"
 #include "residua/runtime/convert.h"
+#include "residua/runtime/elementwise.h"
 #include "residua/runtime/parallel.h"
 
 namespace residua {
@@ -193,8 +195,9 @@ void ConcatStep::run(const StepCall& call) const {
 }
 
 bool lower(const op::Pad& o, Lowering& l) {
+  if (o.mode != PadMode::constant) return lower_pad_by_taps(o, l);
   const Shape shape = l.shape(l.input(0)), out = l.shape(l.output());
-  if (o.mode != PadMode::constant || is_empty(shape) || shape.size() > StridedCopy::kMaxAxes)
+  if (is_empty(shape) || shape.size() > StridedCopy::kMaxAxes)
     return false;
   if (!l.is_real(l.input(0))) return false;
   const FormId x = l.want(l.input(0), l.working(), Layout::plain);
@@ -268,13 +271,13 @@ bool lower(const op::PixelShuffle& o, Lowering& l) {
   return true;
 }
 
-bool lower(const op::Cast&, Lowering& l) {
+bool lower(const op::Cast& o, Lowering& l) {
   const DType to = l.graph().value(l.output()).type.dtype;
   if (l.is_real(l.input(0)) && l.is_real(l.output())) {  // both are kept in the working type
     l.share(0, l.want(l.input(0), l.working(), l.preferred_layout(l.input(0))));
     return true;
   }
-  if (l.is_real(l.input(0)) || to == DType::boolean) return false;  // rounds towards zero, or tests
+  if (l.is_real(l.input(0)) || to == DType::boolean) return lower_cast_to_whole(o, l);
   const FormId x = l.want_plain(l.input(0));
   const FormId y = l.write(0, l.is_real(l.output()) ? DType::f32 : to, Layout::plain);
   const Form from = l.form(x), form_y = l.form(y);

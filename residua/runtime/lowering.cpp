@@ -80,6 +80,22 @@ Lowering::Lowering(const Graph& graph, const PlanOptions& options, WeightStore& 
   }
 }
 
+// Dense 3x3 convolutions of stride 1 and whole blocks of channels.
+bool Lowering::has_winograd() const {
+  if (!options().winograd) return false;
+  for (const Node& node : graph_.nodes) {
+    const auto* conv = std::get_if<op::Conv>(&node.operation);
+    if (conv == nullptr || conv->groups != 1) continue;
+    const Shape& weight = shape(node.inputs[1]);
+    const bool fits = weight.size() == 4 && weight[2] == 3 && weight[3] == 3 && weight[0] >= 16 &&
+                      weight[1] >= 16;
+    if (fits && conv->stride == std::vector<int64_t>{1, 1} &&
+        conv->dilation == std::vector<int64_t>{1, 1})
+      return true;
+  }
+  return false;
+}
+
 std::unique_ptr<Lowered> Lowering::lower_all() {
   for (size_t i = 0; i < graph_.inputs.size(); ++i) {
     const Value& value = graph_.value(graph_.inputs[i]);
@@ -92,6 +108,7 @@ std::unique_ptr<Lowered> Lowering::lower_all() {
     lowered_->input_types.push_back(value.type);
   }
   included_.assign(graph_.nodes.size(), false);
+  winograd_ = has_winograd();
   for (index_ = 0; index_ < static_cast<int64_t>(graph_.nodes.size()); ++index_)
     if (!included_[static_cast<size_t>(index_)])
       lower_node(graph_.nodes[static_cast<size_t>(index_)]);

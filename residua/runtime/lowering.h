@@ -73,6 +73,7 @@ class Lowering {
   DType working() const { return working_; }  // of real numbers between steps
   int threads() const { return lowered_->threads; }
   const PlanOptions& options() const { return lowered_->options; }
+  bool winograd() const { return winograd_; }  // allowed, and of use somewhere
   WeightStore& weights() { return weights_; }
   KernelChooser& chooser() { return chooser_; }
   const Form& form(FormId id) const { return lowered_->forms[static_cast<size_t>(id)]; }
@@ -113,6 +114,7 @@ class Lowering {
   void lower_node(const Node& node);
   void lower_outputs();
   void forget_unread_constants();
+  bool has_winograd() const;
   FormId reorder(FormId from, DType dtype, Layout layout, float scale);
   FormId dequantized_constant(ValueId value);
   int64_t last_use(const Form& form) const;
@@ -122,6 +124,7 @@ class Lowering {
   std::unique_ptr<Lowered> lowered_;
   KernelChooser chooser_;
   DType working_ = DType::f32;
+  bool winograd_ = false;
   const Node* node_ = nullptr;
   const Node* last_node_ = nullptr;  // itself, or the last one that its step includes
   int64_t index_ = 0;
@@ -164,6 +167,14 @@ bool lower(const op::Pad&, Lowering&);
 bool lower(const op::Gather&, Lowering&);
 bool lower(const op::Cast&, Lowering&);
 bool lower(const op::PixelShuffle&, Lowering&);
+bool lower(const op::Resize&, Lowering&);
+bool lower(const op::Where&, Lowering&);
+bool lower(const op::ArgMax&, Lowering&);
+bool lower(const op::TopK&, Lowering&);
+bool lower(const op::CumulativeSum&, Lowering&);
+bool lower(const op::Arange&, Lowering&);
+bool lower(const op::Fill&, Lowering&);
+bool lower(const op::Triangle&, Lowering&);
 bool lower(const op::Quantize&, Lowering&);
 bool lower(const op::Dequantize&, Lowering&);
 bool lower(const op::FusedBlock&, Lowering&);
