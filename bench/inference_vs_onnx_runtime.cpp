@@ -121,9 +121,9 @@ double relative_error(const std::vector<std::byte>& expected, const std::vector<
 
 // A file that is gone at the end, with the one of its external data.
 struct TemporaryModel {
-  std::string path = (std::filesystem::temp_directory_path() /
-                      fmt::format("residua_bench_{}.onnx", ::getpid()))
-                         .string();
+  std::string path =
+      (std::filesystem::temp_directory_path() / fmt::format("residua_bench_{}.onnx", ::getpid()))
+          .string();
   ~TemporaryModel() {
     std::error_code code;
     std::filesystem::remove(path, code);
@@ -153,7 +153,8 @@ std::vector<Side> compare(const std::string& model, int64_t batch, const Setting
                         .fused_blocks = true,
                         .cache = s.cache};
     if (type == "bf16") options.dtype = PlanDType::bf16;
-    plans.push_back(std::make_unique<Ours>(type == "int8" ? integer_network(ready) : ready, options));
+    plans.push_back(
+        std::make_unique<Ours>(type == "int8" ? integer_network(ready) : ready, options));
     Ours* ours = plans.back().get();
     sides.push_back({type, [ours, &images] { ours->run(images); }});
     ours->run(images);
@@ -179,8 +180,8 @@ void print_row(const std::string& model, int64_t batch, const std::vector<Side>&
   std::string row = fmt::format("| {} | {} | {:.2f} ({:.2f}) |", model, batch, peer.quantile(0.5),
                                 peer.quantile(0));
   for (const std::string& type : s.types) {
-    const auto side = std::find_if(sides.begin(), sides.end(),
-                                   [&](const Side& one) { return one.name == type; });
+    const auto side =
+        std::find_if(sides.begin(), sides.end(), [&](const Side& one) { return one.name == type; });
     if (side == sides.end()) {
       row += " | | |";
       continue;

@@ -18,8 +18,8 @@
 #define RESIDUA_KERNELS_FUSED_BLOCK_ONCE_
 namespace residua::kernels {
 
-constexpr int64_t kBlockUnit = 16;     // channels are filled up to a multiple
-constexpr int64_t kBlockChunk = 64;    // channels of the middle at a time
+constexpr int64_t kBlockUnit = 16;      // channels are filled up to a multiple
+constexpr int64_t kBlockChunk = 64;     // channels of the middle at a time
 constexpr int64_t kBlockPlaces = 1024;  // about so many places of x in a tile: a chunk of them
                                         // takes a quarter of the second cache
 
@@ -166,8 +166,8 @@ void Depthwise3(const FusedBlock::Packed& p, const GroupedSource& src, int64_t b
   const int64_t width = s.out_width(), pitch = filled(s.grouped_outputs) + kBlockUnit;
   // Results with every column of taps in the image.
   const int64_t inner_begin = std::min((s.padding + s.stride - 1) / s.stride, width);
-  const int64_t inner_end = std::clamp<int64_t>((src.width - 3 + s.padding) / s.stride + 1,
-                                                inner_begin, width);
+  const int64_t inner_end =
+      std::clamp<int64_t>((src.width - 3 + s.padding) / s.stride + 1, inner_begin, width);
   for (int64_t oy = begin; oy < end; ++oy) {
     float* row = y + (oy - begin) * width * y_pitch;
     for (int64_t ox = 0; ox < inner_begin; ++ox)

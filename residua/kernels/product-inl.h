@@ -72,7 +72,8 @@ void ProductTiles(const float* a, int64_t a_row, const float* b, int64_t b_row, 
     float* y = c + i * c_row + j;
     ProductTile<decltype(vectors)::value>(
         a + i * a_row, a_row, b + j, b_row, y, c_row, depth,
-        [=](int r, int64_t v) HWY_ATTR { return kAdd ? hn::Load(d, y + r * c_row + v) : hn::Zero(d); },
+        [=](int r, int64_t v)
+            HWY_ATTR { return kAdd ? hn::Load(d, y + r * c_row + v) : hn::Zero(d); },
         [](hn::Vec<TileFloat> sum) HWY_ATTR { return sum; });
   });
 }

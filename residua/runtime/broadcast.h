@@ -32,8 +32,7 @@ class Broadcast {
       Places steps{};
       for (size_t i = 0; i < k; ++i) steps[i] = strides[i][a];
       bool joined = !sizes_.empty();
-      for (size_t i = 0; joined && i < k; ++i)
-        joined = steps_.back()[i] == steps[i] * result[a];
+      for (size_t i = 0; joined && i < k; ++i) joined = steps_.back()[i] == steps[i] * result[a];
       if (joined) {
         sizes_.back() *= result[a];
         steps_.back() = steps;

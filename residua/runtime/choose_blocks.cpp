@@ -17,7 +17,8 @@ Graph parts_of_block(const Graph& graph, const std::vector<const Node*>& convolu
   const auto constant = [&](ValueId id) {
     const Value& value = graph.value(id);
     return b.constant(value.name, TensorData{{value.name, value.type.dtype, value.type.shape},
-                                             value.constant->owner, value.constant->bytes});
+                                             value.constant->owner,
+                                             value.constant->bytes});
   };
   const TensorType& type = graph.value(convolutions[0]->inputs[0]).type;
   const ValueId x = b.input("block", type.dtype, type.shape);

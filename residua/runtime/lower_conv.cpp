@@ -130,9 +130,9 @@ bool lower(const op::ConvTranspose& o, Lowering& l) {
         !layout_of(pd.dst_desc(), p.target_type(), y_shape))
       pd = make(false);
     if (!pd) return false;
-    p.emit(product_kernel<dnnl::deconvolution_forward>(pd, bias_desc,
-                                                       memory::desc(dims, type, order)),
-           conv_operations(w_shape, x_shape));
+    p.emit(
+        product_kernel<dnnl::deconvolution_forward>(pd, bias_desc, memory::desc(dims, type, order)),
+        conv_operations(w_shape, x_shape));
     return true;
   });
 }

@@ -188,17 +188,19 @@ void ConcatStep::run(const StepCall& call) const {
   for (const Part& part : parts) {
     const std::byte* from = call.address[part.form];
     if (rows == 1 && from == to + part.offset) continue;
-    for (int64_t r = 0; r < rows; ++r)
-      std::memcpy(to + r * row_bytes + part.offset, from + r * part.bytes,
-                  static_cast<size_t>(part.bytes));
+    const int64_t grain = std::max<int64_t>(1, (64 << 10) / std::max<int64_t>(part.bytes, 1));
+    parallel_parts(call.threads, rows, grain, [&](int64_t r, int64_t end) {
+      for (; r < end; ++r)
+        std::memcpy(to + r * row_bytes + part.offset, from + r * part.bytes,
+                    static_cast<size_t>(part.bytes));
+    });
   }
 }
 
 bool lower(const op::Pad& o, Lowering& l) {
   if (o.mode != PadMode::constant) return lower_pad_by_taps(o, l);
   const Shape shape = l.shape(l.input(0)), out = l.shape(l.output());
-  if (is_empty(shape) || shape.size() > StridedCopy::kMaxAxes)
-    return false;
+  if (is_empty(shape) || shape.size() > StridedCopy::kMaxAxes) return false;
   if (!l.is_real(l.input(0))) return false;
   const FormId x = l.want(l.input(0), l.working(), Layout::plain);
   const FormId y = l.write(0, l.working(), Layout::plain);

@@ -20,7 +20,8 @@ constexpr int64_t kLineGrain = 8192;  // numbers for which a thread is worth whi
 struct Lines {
   int64_t n = 1, inner = 1, lines = 1;
   Lines(const Shape& shape, int64_t axis) {
-    const auto at = static_cast<size_t>(axis < 0 ? axis + static_cast<int64_t>(shape.size()) : axis);
+    const auto at =
+        static_cast<size_t>(axis < 0 ? axis + static_cast<int64_t>(shape.size()) : axis);
     n = shape[at];
     for (size_t i = at + 1; i < shape.size(); ++i) inner *= shape[i];
     lines = n == 0 ? 0 : elements_of(shape) / n;

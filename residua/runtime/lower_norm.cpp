@@ -35,12 +35,15 @@ void emit_channel_scale(Lowering& l, const kernels::FunctionCall& after, FormId 
   const int64_t spatial = spatial_of(f.shape), block = block_of(f.layout, f.shape);
   const int64_t blocks = (f.shape[1] + block - 1) / block;
   const int threads = l.threads();
-  // run(place, channel, count) for pieces of whole blocks.
+  // run(first number, its channel, how many) for pieces of whole blocks.
   const auto each_piece = [=](const auto& run) {
-    const int64_t total = f.shape[0] * blocks, cut = total >= threads ? 1 : spatial;
-    const int64_t places = spatial / cut;  // wide blocks of few images are cut by places
-    parallel_parts(threads, total * cut, rows_grain(places * block), [&](int64_t i, int64_t end) {
-      for (; i < end; ++i) run(i * places * block, i / cut % blocks * block, places * block);
+    const int64_t places = f.shape[0] * blocks * spatial;
+    parallel_parts(threads, places, rows_grain(block), [&](int64_t i, int64_t end) {
+      while (i < end) {
+        const int64_t line = i / spatial, stop = std::min(end, (line + 1) * spatial);
+        run(i * block, line % blocks * block, (stop - i) * block);
+        i = stop;
+      }
     });
   };
   l.emit("scale and shift", {x, scale, shift}, {y}, [=](const StepCall& c) {
@@ -95,7 +98,7 @@ bool lower(const op::BatchNorm& o, Lowering& l) {
   }
   // Integers at once where that is what all readers make of it.
   const auto wanted = l.working() == DType::f32 ? l.wanted_integer(l.output()) : std::nullopt;
-  const FormId y = wanted ? l.write(0, wanted->dtype, l.form(x).layout, wanted->scale)
+  const FormId y = wanted               ? l.write(0, wanted->dtype, l.form(x).layout, wanted->scale)
                    : l.may_overwrite(x) ? l.write_over(0, x)
                                         : l.write(0, l.working(), l.form(x).layout);
   emit_channel_scale(l, after, x, y, constant_array(l, scale), constant_array(l, shift));

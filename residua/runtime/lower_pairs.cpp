@@ -70,15 +70,14 @@ bool is_nan(T x) {
   return x != x;
 }
 
-// Results stay in the range of small types, as the interpreter's do; 64 bits wrap around.
+// Results stay in the range of their type; 64 bits wrap around.
 template <class T, class F>
 T in_range(T a, T b, const F& f) {
   if constexpr (!std::is_integral_v<T>) {
     return f(a, b);
   } else if constexpr (sizeof(T) < sizeof(int64_t)) {
-    return static_cast<T>(std::clamp<int64_t>(f(int64_t{a}, int64_t{b}),
-                                              std::numeric_limits<T>::min(),
-                                              std::numeric_limits<T>::max()));
+    return static_cast<T>(std::clamp<int64_t>(
+        f(int64_t{a}, int64_t{b}), std::numeric_limits<T>::min(), std::numeric_limits<T>::max()));
   } else {
     return static_cast<T>(f(static_cast<uint64_t>(a), static_cast<uint64_t>(b)));
   }
@@ -98,10 +97,8 @@ void with_pair(BinaryKind kind, const Body& body) {
       return number([](T a, T b) { return in_range(a, b, [](auto x, auto y) { return x * y; }); });
     case BinaryKind::divide: return number([](T a, T b) { return divided(a, b); });
     case BinaryKind::power: return number([](T a, T b) { return power_of(a, b); });
-    case BinaryKind::minimum:
-      return number([](T a, T b) { return is_nan(b) || b < a ? b : a; });
-    case BinaryKind::maximum:
-      return number([](T a, T b) { return is_nan(b) || b > a ? b : a; });
+    case BinaryKind::minimum: return number([](T a, T b) { return is_nan(b) || b < a ? b : a; });
+    case BinaryKind::maximum: return number([](T a, T b) { return is_nan(b) || b > a ? b : a; });
     case BinaryKind::floor_divide: return number([](T a, T b) { return floor_divided(a, b); });
     case BinaryKind::remainder: return number([](T a, T b) { return remainder_of(a, b); });
     case BinaryKind::equal: return truth([](T a, T b) { return a == b; });
@@ -153,15 +150,14 @@ bool lower_pair_by_lines(const op::Binary& o, Lowering& l) {
       using T = std::remove_pointer_t<decltype(type)>;
       with_pair<T>(kind, [&](const auto& f, auto* result_type) {
         using R = std::remove_pointer_t<decltype(result_type)>;
-        lines.run(threads, kPairGrain,
-                  [&](int64_t at, const Broadcast::Places& places, int64_t n) {
-                    R* to = c.at<R>(y) + at;
-                    run_pair_line(f, c.at<const T>(a) + places[0], lines.steps()[0],
-                                  c.at<const T>(b) + places[1], lines.steps()[1], to, n);
-                    if constexpr (std::is_same_v<R, float>)
-                      if (after.function != kernels::Function::none)
-                        kernels::apply_function(after, to, to, n);
-                  });
+        lines.run(threads, kPairGrain, [&](int64_t at, const Broadcast::Places& places, int64_t n) {
+          R* to = c.at<R>(y) + at;
+          run_pair_line(f, c.at<const T>(a) + places[0], lines.steps()[0],
+                        c.at<const T>(b) + places[1], lines.steps()[1], to, n);
+          if constexpr (std::is_same_v<R, float>)
+            if (after.function != kernels::Function::none)
+              kernels::apply_function(after, to, to, n);
+        });
       });
     });
   });

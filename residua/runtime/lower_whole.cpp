@@ -52,8 +52,7 @@ bool with_whole_function(const op::Activation& f, const Body& body) {
       return body([](T x) { return clamped_to_type<T>(-static_cast<double>(x)); }), true;
     case UnaryKind::absolute:
       return body([](T x) { return clamped_to_type<T>(std::abs(static_cast<double>(x))); }), true;
-    case UnaryKind::sign:
-      return body([](T x) { return static_cast<T>((x > 0) - (x < 0)); }), true;
+    case UnaryKind::sign: return body([](T x) { return static_cast<T>((x > 0) - (x < 0)); }), true;
     case UnaryKind::logical_not: return body([](T x) { return static_cast<T>(x == 0); }), true;
     default: return false;
   }
@@ -160,8 +159,8 @@ bool lower(const op::Triangle& o, Lowering& l) {
                    [&](int64_t row, int64_t end) {
                      for (; row < end; ++row) {
                        // Columns before `cut` lie below or on the diagonal's left.
-                       const int64_t cut = std::clamp<int64_t>(
-                           row % rows + diagonal + (upper ? 0 : 1), 0, columns);
+                       const int64_t cut =
+                           std::clamp<int64_t>(row % rows + diagonal + (upper ? 0 : 1), 0, columns);
                        const std::byte* from = c.address[x] + row * columns * size;
                        std::byte* to = c.address[y] + row * columns * size;
                        std::copy(from, from + columns * size, to);

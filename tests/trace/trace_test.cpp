@@ -14,8 +14,7 @@ namespace {
 using Tensors = std::vector<at::Tensor>;
 
 Graph traced(const TracedFunction& f, const std::vector<SymbolRule>& axes,
-             const std::map<std::string, Symbol>& symbols = {},
-             const NamedTensors& named = {}) {
+             const std::map<std::string, Symbol>& symbols = {}, const NamedTensors& named = {}) {
   return trace(f, {{.axes = axes}}, symbols, named);
 }
 
@@ -159,11 +158,10 @@ TEST(Trace, FollowsSymbols) {
     const at::Tensor token = at::ones({1, 1, 3}).expand({x.size(0), -1, -1});
     return at::cat({token, y}, 1) + at::arange(3);
   };
-  const Graph graph = traced([&](const Tensors& x) { return Tensors{f(x[0])}; },
-                             {{"batch"}, fixed(3), {"height"}, {"width"}},
-                             {{"batch", {.size = 1}},
-                              {"height", {.size = 4}},
-                              {"width", {.size = 6}}});
+  const Graph graph =
+      traced([&](const Tensors& x) { return Tensors{f(x[0])}; },
+             {{"batch"}, fixed(3), {"height"}, {"width"}},
+             {{"batch", {.size = 1}}, {"height", {.size = 4}}, {"width", {.size = 6}}});
   const at::Tensor x = torch::randn({5, 3, 10, 7});
   const Graph larger = with_sizes(graph, {{"batch", 5}, {"height", 10}, {"width", 7}});
   expect_near(interpret_tensor(larger, x), f(x), 1e-5);

@@ -81,6 +81,8 @@ bool fuse_block_at(Rewriter& r, Graph& g, Node& project, const WantsBlock& wante
 
 }  // namespace
 
+int64_t fuse_blocks(Graph& graph) { return fuse_blocks(graph, {}); }
+
 int64_t fuse_blocks(Graph& graph, const WantsBlock& wanted) {
   Rewriter r(graph);
   int64_t changes = 0;

@@ -59,7 +59,8 @@ using WantsBlock = std::function<bool(const Graph&, const std::vector<const Node
 // Inverted-residual and ConvFirst blocks become op::FusedBlock, all of them or those that are
 // wanted. Not part of `optimise`: the runtime asks for it where its kernel is faster. After
 // fuse_epilogues.
-int64_t fuse_blocks(Graph& graph, const WantsBlock& wanted = {});
+int64_t fuse_blocks(Graph& graph);
+int64_t fuse_blocks(Graph& graph, const WantsBlock& wanted);
 
 // All of the above but the last, in an order that lets each find what the others leave.
 void optimise(Graph& graph);
