@@ -52,7 +52,7 @@ double block_seconds(const Graph& graph, const PlanOptions& options) {
   for (const TensorType& type : plan->input_types()) inputs.push_back(add(type));
   for (const TensorType& type : plan->output_types()) outputs.push_back(add(type));
   double least = 1e30;
-  for (int run = 0; run < 9; ++run) {
+  for (int run = 0; run < 5; ++run) {
     std::vector<double> seconds(plan->layers().size(), 0);
     session.run_timed(inputs, outputs, seconds);
     double sum = 0;

@@ -106,7 +106,7 @@ FormId reduced_axes_last(Lowering& l, FormId x, const std::vector<bool>& reduced
   if (simple.axes == 0 || (simple.axes == 1 && simple.from[0] == 1)) return x;
   const FormId y = l.add_scratch_form(l.form(x).dtype, {elements_of(shape)});
   const int threads = l.threads();
-  l.emit("strided copy", {x}, {y}, [=](const StepCall& c) {
+  l.emit(kStridedCopy, {x}, {y}, [=](const StepCall& c) {
     parallel_parts(threads, simple.sizes[0], 1, [&](int64_t begin, int64_t end) {
       kernels::copy_strided(simple, c.address[x], c.address[y], begin, end);
     });

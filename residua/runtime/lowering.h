@@ -15,6 +15,8 @@
 
 namespace residua {
 
+inline constexpr const char* kStridedCopy = "strided copy";  // steps that only move numbers
+
 // A plan's contents. Forms without owner lie in the session's block at `place`.
 class Lowered {
  public:
@@ -65,6 +67,9 @@ class Lowering {
     const bool fits = std::holds_alternative<Op>(reader.operation) && reader.inputs.size() == 1;
     return fits ? &reader : nullptr;
   }
+  const Node* writer(ValueId value) const;  // null for inputs and constants
+  // Whether all that read the value copy it or look at it, so that it is never written over.
+  bool is_only_copied(ValueId value) const;
   // What is written from now on are the reader's outputs; it is not lowered by itself.
   void include(const Node& reader);
   [[noreturn]] void unsupported(const std::string& rule) const;
@@ -113,6 +118,7 @@ class Lowering {
  private:
   void lower_node(const Node& node);
   void lower_outputs();
+  void drop_unread_copies();
   void forget_unread_constants();
   bool has_winograd() const;
   FormId reorder(FormId from, DType dtype, Layout layout, float scale);
@@ -132,6 +138,7 @@ class Lowering {
   std::vector<std::vector<FormId>> forms_of_;  // each value
   std::vector<int64_t> last_use_;              // node that reads each value last
   std::vector<std::vector<int64_t>> readers_;  // nodes that read each value
+  std::vector<const Node*> writer_;            // node that gives each value
   std::vector<std::optional<QuantizedWeight>> quantized_;
 };
 

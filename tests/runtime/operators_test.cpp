@@ -164,6 +164,7 @@ TEST(PlanOperators, Movements) {
   check(op::Slice{.axis = 2, .start = 1, .end = 9, .step = 2}, {{{2, 3, 8}}});
   check(op::Slice{.axis = 0, .start = -2}, {{{4, 3}}});
   check(op::Pad{.padding = {0, 0, 1, 2, 0, 0, 0, 1}, .value = 0.5}, {{{1, 3, 4, 5}}});
+  check(op::Pad{.padding = {1, 0, 0, 2}, .value = 7}, {{{3, 4}, DType::i64}}, {}, 0);
   check(op::Pad{.padding = {0, 0, 1, 2, 0, 0, 1, 1}, .mode = PadMode::reflect}, {{{1, 3, 4, 5}}});
   check(op::Gather{.axis = 0}, {{{7, 6}}, {{2, 3}, DType::i64}});
   check(op::Gather{.axis = 1}, {{{2, 7, 3}}, {{4}, DType::i64}});
@@ -341,7 +342,7 @@ TEST(PlanOperators, MadeFromNothing) {
 TEST(PlanOperators, Attention) {
   for (const bool causal : {false, true})
     for (const int64_t width : {8, 24, 64, 72})
-      for (const auto& [queries, keys] : {std::pair<int64_t, int64_t>{1, 1}, {7, 9}, {65, 130}}) {
+      for (const auto& [queries, keys] : {std::pair<int64_t, int64_t>{1, 1}, {7, 9}, {65, 130}, {211, 197}}) {
         const op::Attention o{.scale = 0.3, .causal = causal};
         check(o, {{{2, 4, queries, width}}, {{2, 2, keys, width}}, {{2, 2, keys, width}}});
         check(o, {{{1, 2, queries, width}},
@@ -349,6 +350,46 @@ TEST(PlanOperators, Attention) {
                   {{1, 2, keys, width}},
                   {{queries, keys}}});
       }
+}
+
+// As in transformers: heads are read from the products' rows and written side by side, without
+// steps that move them.
+TEST(PlanOperators, AttentionBetweenProducts) {
+  constexpr int64_t kTokens = 70, kHeads = 3, kWidth = 20, kAll = kHeads * kWidth;
+  for (const bool together : {false, true}) {
+    GraphBuilder b;
+    const ValueId x = b.input("x", DType::f32, {2, kTokens, 24});
+    ValueId parts[3] = {}, all = kNoValue;
+    if (together) all = b.add(op::Linear{}, {x, random_constant(b, {3 * kAll, 24}, 1)});
+    for (int64_t i = 0; i < 3; ++i) {
+      const ValueId rows =
+          together ? b.add(op::Slice{.axis = 2, .start = i * kAll, .end = (i + 1) * kAll}, {all})
+                   : b.add(op::Linear{}, {x, random_constant(b, {kAll, 24}, 10 + static_cast<uint64_t>(i))});
+      const ValueId heads = b.add(op::Reshape{{2, kTokens, kHeads, kWidth}}, {rows});
+      parts[i] = b.add(op::Transpose{{0, 2, 1, 3}}, {heads});
+    }
+    const ValueId mixed = b.add(op::Attention{.scale = 0.3}, {parts[0], parts[1], parts[2]});
+    const ValueId rows = b.add(op::Transpose{{0, 2, 1, 3}}, {mixed});
+    b.output("y", b.add(op::Linear{}, {b.add(op::Reshape{{2, kTokens, kAll}}, {rows}),
+                                       random_constant(b, {8, kAll}, 20)}));
+    const Graph graph = b.finish();
+    EXPECT_LE(plan_error(graph), kFp32) << kernels_of(graph);
+    EXPECT_LE(plan_error(graph, {.dtype = PlanDType::bf16}), 0.02);
+    EXPECT_EQ(kernels_of(graph).find("strided copy"), std::string::npos) << kernels_of(graph);
+  }
+}
+
+// A product that something else writes over is copied as before.
+TEST(PlanOperators, AttentionBesideOtherReaders) {
+  GraphBuilder b;
+  const ValueId x = b.input("x", DType::f32, {1, 9, 24});
+  const ValueId rows = b.add(op::Linear{}, {x, random_constant(b, {16, 24}, 1)});
+  const ValueId heads =
+      b.add(op::Transpose{{0, 2, 1, 3}}, {b.add(op::Reshape{{1, 9, 2, 8}}, {rows})});
+  b.output("z", b.add(op::Unary{{UnaryKind::exp}}, {rows}));
+  b.output("y", b.add(op::Attention{}, {heads, heads, heads}));
+  const Graph graph = b.finish();
+  EXPECT_LE(plan_error(graph), kFp32) << kernels_of(graph);
 }
 
 TEST(PlanOperators, AttentionOfLargeScores) {
