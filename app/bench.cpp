@@ -77,7 +77,10 @@ void print_bench(const std::vector<BenchResult>& results, const Roofs& roofs,
 
 }  // namespace
 
-int bench(const BenchArguments& a) {
+int bench(const BenchArguments& arguments) {
+  BenchFiles files;
+  BenchArguments a = arguments;
+  for (std::string& word : a.models) word = files.file_of(word);
   const std::vector<BenchSource> sources = bench_sources(a.models);
   const std::vector<BenchRequest> requests = bench_requests(sources.size(), a);
   std::vector<ColdStart> cold;  // first, while this process has neither threads nor weights

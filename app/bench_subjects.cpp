@@ -1,8 +1,14 @@
 #include "app/bench_subjects.h"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <filesystem>
+#include <functional>
 #include <map>
 
+#include "app/network_source.h"
 #include "app/run_parts.h"
 #include "residua/core/error.h"
 #include "residua/graph/passes/passes.h"
@@ -21,16 +27,52 @@ Json settings_of(const BenchArguments& a) {
   return set;
 }
 
+// The training library and its threads stay out of the process that measures. What fails there is
+// done again here, where it says why.
+void in_own_process(const std::function<void()>& work) {
+  const pid_t child = fork();
+  if (child < 0) throw_io_error("a benchmark", "make a process", errno);
+  if (child == 0) {
+    try {
+      work();
+    } catch (...) {
+      _exit(1);
+    }
+    _exit(0);
+  }
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (status != 0) work();
+}
+
 }  // namespace
+
+BenchFiles::~BenchFiles() {
+  std::error_code ignored;
+  if (!folder_.empty()) std::filesystem::remove_all(folder_, ignored);
+}
+
+std::string BenchFiles::file_of(const std::string& word) {
+  if (std::filesystem::is_regular_file(word)) return word;
+  if (folder_.empty()) {
+    std::string name = std::filesystem::temp_directory_path() / "residua-bench-XXXXXX";
+    if (!mkdtemp(name.data())) throw_io_error(name, "make", errno);
+    folder_ = name;
+  }
+  const std::string path =
+      std::filesystem::path(folder_) / (std::filesystem::path(word).filename().string() + ".plan");
+  in_own_process([&] {
+    ModelFile made = open_network({.what = word}).file;
+    write_plan(path, std::move(made.graph), made.info);
+  });
+  return path;
+}
 
 std::vector<BenchSource> bench_sources(const std::vector<std::string>& words) {
   std::map<std::string, int> uses;
   std::vector<BenchSource> sources;
   for (const std::string& word : words) {
-    if (std::error_code ignored; !std::filesystem::exists(word, ignored))
-      throw Error(
-          ErrorKind::not_found,
-          {.where = word, .rule = "is no file", .expected = "a plan, a graph or an ONNX model"});
     sources.push_back({std::filesystem::path(word).stem().string(), word});
     ++uses[sources.back().name];
   }

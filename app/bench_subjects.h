@@ -38,6 +38,22 @@ struct BenchSubject {
 
 BenchSubject open_subject(const BenchSource& source);
 
+// Models of the zoo as files, which begin as fast as any other: without libtorch. The files go with
+// it.
+class BenchFiles {
+ public:
+  BenchFiles() = default;
+  ~BenchFiles();
+  BenchFiles(const BenchFiles&) = delete;
+  BenchFiles& operator=(const BenchFiles&) = delete;
+
+  // The word, or the file of the model that it names. Throws what open_network throws.
+  std::string file_of(const std::string& word);
+
+ private:
+  std::string folder_;
+};
+
 BenchVariant bench_variant(const BenchSubject& subject, const BenchRequest& request,
                            const BenchArguments& arguments);
 

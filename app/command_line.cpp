@@ -231,6 +231,7 @@ CommandLine::CommandLine() : app_("residual networks: train, evaluate, use", "re
   add_data(app_, asked_.data);
   add_verify(app_, asked_.verify);
   add_recipe_commands(app_, asked_, words_);
+  add_network_commands(app_, asked_.compile, asked_.quantize, asked_.exports);
   add_runtime_commands(app_, asked_, words_);
   add_own_commands(app_, asked_);
 }

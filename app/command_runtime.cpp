@@ -45,10 +45,12 @@ void add_bench(CLI::App& app, BenchArguments& a) {
   auto* c = add_command(app, "bench",
                         "measure how long models take, layer by layer, against what the processor "
                         "can do",
+                        "residua bench resnet18 resnet50 --layers\n"
                         "residua bench resnet50.plan --dtype fp32,bf16 --batch 1,8\n"
                         "residua bench a.onnx b.onnx --threads 2 --report bench.html");
-  c->add_option("MODEL", a.models, "plan, graph or ONNX files; all are measured in turns")
-      ->type_name("FILE...")
+  c->add_option("NETWORK", a.models,
+                "plan, graph or ONNX files, checkpoints, or names of models; measured in turns")
+      ->type_name("NETWORK...")
       ->required();
   c->add_option("--dtype", a.dtypes, "types of real numbers, each a variant; the file's own")
       ->type_name("fp32|bf16")

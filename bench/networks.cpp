@@ -88,9 +88,7 @@ class NetworkBuilder {
     b_.graph().nodes.back().rules.push_back({"sizes", 0, {"batch"}});
     return y;
   }
-  ValueId classify(ValueId x) {
-    return linear(reshape(mean_pool(x), {channels(x)}), kClasses, 1);
-  }
+  ValueId classify(ValueId x) { return linear(reshape(mean_pool(x), {channels(x)}), kClasses, 1); }
   GraphBuilder& builder() { return b_; }
 
  private:
@@ -175,9 +173,9 @@ Graph mobilenet_v2(Net& n, int64_t batch) {
   struct Stage {
     int64_t expansion, width, blocks, stride;
   };
-  for (const Stage& s : {Stage{1, 16, 1, 1}, Stage{6, 24, 2, 2}, Stage{6, 32, 3, 2},
-                         Stage{6, 64, 4, 2}, Stage{6, 96, 3, 1}, Stage{6, 160, 3, 2},
-                         Stage{6, 320, 1, 1}})
+  for (const Stage& s :
+       {Stage{1, 16, 1, 1}, Stage{6, 24, 2, 2}, Stage{6, 32, 3, 2}, Stage{6, 64, 4, 2},
+        Stage{6, 96, 3, 1}, Stage{6, 160, 3, 2}, Stage{6, 320, 1, 1}})
     for (int64_t i = 0; i < s.blocks; ++i) {
       const int64_t stride = i == 0 ? s.stride : 1, wide = s.expansion * n.channels(x);
       ValueId y = x;
@@ -202,8 +200,8 @@ ValueId vit_attention(Net& n, ValueId x, int64_t heads) {
     parts[i] = b.add(op::Transpose{{0, 2, 1, 3}}, {n.reshape(part, {tokens, heads, of_head})});
   }
   const double scale = 1 / std::sqrt(static_cast<double>(of_head));
-  const ValueId scores = b.add(op::MatMul{.transpose_b = true, .scale = scale},
-                               {parts[0], parts[1]});
+  const ValueId scores =
+      b.add(op::MatMul{.transpose_b = true, .scale = scale}, {parts[0], parts[1]});
   const ValueId mixed = b.add(op::MatMul{}, {b.add(op::Softmax{}, {scores}), parts[2]});
   const ValueId rows = b.add(op::Transpose{{0, 2, 1, 3}}, {mixed});
   return n.linear(n.reshape(rows, {tokens, width}), width, 1);
@@ -214,8 +212,8 @@ Graph vit_b_16(Net& n, int64_t batch) {
   constexpr int64_t kPatches = (kImage / kPatch) * (kImage / kPatch);
   GraphBuilder& b = n.builder();
   const ValueId w = n.weight({kWidth, 3, kPatch, kPatch}, 1);
-  ValueId x = b.add(op::Conv{.stride = {kPatch, kPatch}},
-                    {n.image(batch), w, n.numbers({kWidth}, 0, 0.1)});
+  ValueId x =
+      b.add(op::Conv{.stride = {kPatch, kPatch}}, {n.image(batch), w, n.numbers({kWidth}, 0, 0.1)});
   x = b.add(op::Transpose{{0, 2, 1}}, {n.reshape(x, {kWidth, kPatches})});
   const ValueId token = b.add(op::Expand{{batch, -1, -1}}, {n.numbers({1, 1, kWidth}, 0, 1)});
   b.graph().nodes.back().rules.push_back({"sizes", 0, {"batch"}});
@@ -252,7 +250,7 @@ const std::map<std::string, Make>& makers() {
 }  // namespace
 
 const std::vector<std::string>& network_names() {
-  static const std::vector<std::string> names{"resnet18",    "resnet50", "resnext50_32x4d",
+  static const std::vector<std::string> names{"resnet18",        "resnet50",    "resnext50_32x4d",
                                               "wide_resnet50_2", "densenet121", "vgg16",
                                               "mobilenet_v2",    "vit_b_16"};
   return names;

@@ -57,7 +57,8 @@ void release_pages(std::span<const std::byte> bytes) {
   if (bytes.data() + bytes.size() > first + size) return;
   const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
   const auto offset = static_cast<size_t>(bytes.data() - first);  // mappings begin with a page
-  const size_t begin = (offset + page - 1) / page * page, end = (offset + bytes.size()) / page * page;
+  const size_t begin = (offset + page - 1) / page * page,
+               end = (offset + bytes.size()) / page * page;
   if (begin < end) ::madvise(const_cast<std::byte*>(first) + begin, end - begin, MADV_DONTNEED);
 }
 

@@ -43,6 +43,25 @@ HWY_INLINE void StorePiece(const float* HWY_RESTRICT piece, T* y, int64_t n) {
   for (; i < n; ++i) StoreFloat(hn::LoadU(one, piece + i), one, y + i);
 }
 
+// Rounds to integers, ties to even, saturated.
+template <class Integer>
+HWY_INLINE void RoundPiece(const float* HWY_RESTRICT piece, float factor, Integer* y, int64_t n) {
+  const WideFloat d;
+  const hn::Rebind<Integer, WideFloat> di;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  const auto by = hn::Set(d, factor), limit = hn::Set(d, 512.0f);  // beyond both types
+  const auto whole = [&](int64_t i) HWY_ATTR {
+    const auto v = hn::Mul(hn::Load(d, piece + i), by);
+    return hn::DemoteTo(di, hn::NearestInt(hn::Max(hn::Min(v, limit), hn::Neg(limit))));
+  };
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) hn::StoreU(whole(i), di, y + i);
+  if (i == n) return;
+  HWY_ALIGN Integer rest[hn::MaxLanes(WideFloat())];
+  hn::StoreU(whole(i), di, rest);
+  for (int64_t k = 0; i + k < n; ++k) y[i + k] = rest[k];
+}
+
 void FunctionOfPiece(const FunctionCall& call, float* HWY_RESTRICT piece, int64_t n) {
   const WideFloat d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
@@ -122,9 +141,10 @@ void CombineAll(Pair op, bool swapped, const FunctionCall& after, const T* a, co
   });
 }
 
-template <class T>
-void ScaleAndShift(const FunctionCall& after, const T* x, const float* scale, const float* shift,
-                   T* y, int64_t n, int64_t period) {
+// store(piece, place in the array, count) takes the numbers.
+template <class T, class Store>
+HWY_INLINE void ScaleAndShift(const FunctionCall& after, const T* x, const float* scale,
+                              const float* shift, int64_t n, int64_t period, const Store& store) {
   HWY_ALIGN float piece[kPiece], by[kPiece], plus[kPiece];
   if (period < kPiece) RepeatIntoPiece(scale, period, by), RepeatIntoPiece(shift, period, plus);
   const WideFloat d;
@@ -136,7 +156,7 @@ void ScaleAndShift(const FunctionCall& after, const T* x, const float* scale, co
       hn::Store(hn::MulAdd(hn::Load(d, piece + k), hn::Load(d, by + k), hn::Load(d, plus + k)), d,
                 piece + k);
     if (after.function != Function::none) FunctionOfPiece(after, piece, count);
-    StorePiece(piece, y + i, count);
+    store(piece, i, count);
   });
 }
 
@@ -156,11 +176,27 @@ void CombineBf16(Pair op, bool swapped, const FunctionCall& after, const Bf16* a
 }
 void ScaleFloat(const FunctionCall& after, const float* x, const float* scale, const float* shift,
                 float* y, int64_t n, int64_t period) {
-  ScaleAndShift(after, x, scale, shift, y, n, period);
+  ScaleAndShift(after, x, scale, shift, n, period,
+                [&](const float* piece, int64_t i, int64_t count)
+                    HWY_ATTR { StorePiece(piece, y + i, count); });
 }
 void ScaleBf16(const FunctionCall& after, const Bf16* x, const float* scale, const float* shift,
                Bf16* y, int64_t n, int64_t period) {
-  ScaleAndShift(after, x, scale, shift, y, n, period);
+  ScaleAndShift(after, x, scale, shift, n, period,
+                [&](const float* piece, int64_t i, int64_t count)
+                    HWY_ATTR { StorePiece(piece, y + i, count); });
+}
+void ScaleU8(const FunctionCall& after, const float* x, const float* scale, const float* shift,
+             float factor, uint8_t* y, int64_t n, int64_t period) {
+  ScaleAndShift(after, x, scale, shift, n, period,
+                [&](const float* piece, int64_t i, int64_t count)
+                    HWY_ATTR { RoundPiece(piece, factor, y + i, count); });
+}
+void ScaleI8(const FunctionCall& after, const float* x, const float* scale, const float* shift,
+             float factor, int8_t* y, int64_t n, int64_t period) {
+  ScaleAndShift(after, x, scale, shift, n, period,
+                [&](const float* piece, int64_t i, int64_t count)
+                    HWY_ATTR { RoundPiece(piece, factor, y + i, count); });
 }
 
 }  // namespace HWY_NAMESPACE
@@ -176,6 +212,8 @@ HWY_EXPORT(CombineFloat);
 HWY_EXPORT(CombineBf16);
 HWY_EXPORT(ScaleFloat);
 HWY_EXPORT(ScaleBf16);
+HWY_EXPORT(ScaleU8);
+HWY_EXPORT(ScaleI8);
 
 template <>
 void apply_function(const FunctionCall& call, const float* x, float* y, int64_t n) {
@@ -204,6 +242,16 @@ template <>
 void scale_and_shift(const FunctionCall& after, const Bf16* x, const float* scale,
                      const float* shift, Bf16* y, int64_t n, int64_t period) {
   HWY_DYNAMIC_DISPATCH(ScaleBf16)(after, x, scale, shift, y, n, period);
+}
+template <>
+void scale_and_shift_to(const FunctionCall& after, const float* x, const float* scale,
+                        const float* shift, float factor, uint8_t* y, int64_t n, int64_t period) {
+  HWY_DYNAMIC_DISPATCH(ScaleU8)(after, x, scale, shift, factor, y, n, period);
+}
+template <>
+void scale_and_shift_to(const FunctionCall& after, const float* x, const float* scale,
+                        const float* shift, float factor, int8_t* y, int64_t n, int64_t period) {
+  HWY_DYNAMIC_DISPATCH(ScaleI8)(after, x, scale, shift, factor, y, n, period);
 }
 
 }  // namespace residua::kernels

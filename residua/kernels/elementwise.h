@@ -65,4 +65,9 @@ template <class T>
 void scale_and_shift(const FunctionCall& after, const T* x, const float* scale, const float* shift,
                      T* y, int64_t n, int64_t period);
 
+// The same to integers: y[i] = round(f(...) factor), ties to even, saturated.
+template <class Integer>
+void scale_and_shift_to(const FunctionCall& after, const float* x, const float* scale,
+                        const float* shift, float factor, Integer* y, int64_t n, int64_t period);
+
 }  // namespace residua::kernels

@@ -18,9 +18,10 @@
 #define RESIDUA_KERNELS_FUSED_BLOCK_ONCE_
 namespace residua::kernels {
 
-constexpr int64_t kBlockUnit = 16;     // channels are filled up to a multiple
-constexpr int64_t kBlockChunk = 64;    // channels of the middle at a time
-constexpr int64_t kBlockPlaces = 128;  // about so many places of the result in a tile
+constexpr int64_t kBlockUnit = 16;      // channels are filled up to a multiple
+constexpr int64_t kBlockChunk = 64;     // channels of the middle at a time
+constexpr int64_t kBlockPlaces = 1024;  // about so many places of x in a tile: a chunk of them
+                                        // takes a quarter of the second cache
 
 inline int64_t filled(int64_t n) { return (n + kBlockUnit - 1) / kBlockUnit * kBlockUnit; }
 
@@ -136,6 +137,70 @@ void Depthwise(const FusedBlock::Packed& p, const GroupedSource& src, int64_t oy
   }
 }
 
+// A row of 3x3 results for one vector of channels, the weights of kRows rows of taps in registers.
+// Only results whose taps all lie in the row's width; `x` is the first of them.
+template <int kRows>
+HWY_INLINE void Depthwise3Row(const float* HWY_RESTRICT x, int64_t x_row, int64_t x_step,
+                              int64_t x_pitch, const float* HWY_RESTRICT weights,
+                              int64_t weight_pitch, const float* bias, float* HWY_RESTRICT y,
+                              int64_t y_pitch, int64_t count) {
+  const TileFloat d;
+  hn::Vec<TileFloat> w[kRows][3];
+  for (int r = 0; r < kRows; ++r)
+    for (int k = 0; k < 3; ++k) w[r][k] = hn::LoadU(d, weights + (3 * r + k) * weight_pitch);
+  const auto start = hn::LoadU(d, bias);
+  for (int64_t i = 0; i < count; ++i, x += x_step, y += y_pitch) {
+    auto sum = start;
+    for (int r = 0; r < kRows; ++r)
+      for (int k = 0; k < 3; ++k)
+        sum = hn::MulAdd(hn::LoadU(d, x + r * x_row + k * x_pitch), w[r][k], sum);
+    hn::StoreU(sum, d, y);
+  }
+}
+
+// Rows [begin, end) of a 3x3 depthwise convolution; the source's channel 0 is `first`.
+void Depthwise3(const FusedBlock::Packed& p, const GroupedSource& src, int64_t begin, int64_t end,
+                int64_t first, int64_t channels, float* y, int64_t y_pitch) {
+  const auto lanes = static_cast<int64_t>(hn::Lanes(TileFloat()));
+  const BlockShape& s = p.s;
+  const int64_t width = s.out_width(), pitch = filled(s.grouped_outputs) + kBlockUnit;
+  // Results with every column of taps in the image.
+  const int64_t inner_begin = std::min((s.padding + s.stride - 1) / s.stride, width);
+  const int64_t inner_end =
+      std::clamp<int64_t>((src.width - 3 + s.padding) / s.stride + 1, inner_begin, width);
+  for (int64_t oy = begin; oy < end; ++oy) {
+    float* row = y + (oy - begin) * width * y_pitch;
+    for (int64_t ox = 0; ox < inner_begin; ++ox)
+      Depthwise(p, src, oy, ox, first, channels, row + ox * y_pitch);
+    for (int64_t ox = inner_end; ox < width; ++ox)
+      Depthwise(p, src, oy, ox, first, channels, row + ox * y_pitch);
+  }
+  for (int64_t c = 0; c < channels; c += lanes)
+    for (int64_t oy = begin; oy < end; ++oy) {
+      const int64_t top = oy * s.stride - s.padding - src.first;
+      const int64_t k0 = std::max<int64_t>(0, -top), k1 = std::min<int64_t>(3, src.rows - top);
+      const int64_t left = inner_begin * s.stride - s.padding;
+      const float* x = src.data + ((top + k0) * src.width + left) * src.pitch + c;
+      const float* weights = p.grouped.get() + 3 * k0 * pitch + first + c;
+      const float* bias = p.grouped_bias.get() + first + c;
+      float* to = y + ((oy - begin) * width + inner_begin) * y_pitch + c;
+      const auto run = [&](auto rows) HWY_ATTR {
+        Depthwise3Row<decltype(rows)::value>(x, src.width * src.pitch, s.stride * src.pitch,
+                                             src.pitch, weights, pitch, bias, to, y_pitch,
+                                             inner_end - inner_begin);
+      };
+      switch (k1 - k0) {
+        case 1: run(std::integral_constant<int, 1>()); break;
+        case 2: run(std::integral_constant<int, 2>()); break;
+        case 3: run(std::integral_constant<int, 3>()); break;
+        default:  // none of the rows lies in the image
+          for (int64_t ox = inner_begin; ox < inner_end; ++ox)
+            Depthwise(p, src, oy, ox, first + c, std::min(lanes, channels - c),
+                      to + (ox - inner_begin) * y_pitch);
+      }
+    }
+}
+
 // One group's outputs, 8 at a time.
 void GroupOutputs(const FusedBlock::Packed& p, const GroupedSource& src, int64_t oy, int64_t ox,
                   int64_t group, int64_t x_channel, float* y) {
@@ -161,6 +226,8 @@ void GroupOutputs(const FusedBlock::Packed& p, const GroupedSource& src, int64_t
 void GroupedRows(const FusedBlock::Packed& p, const GroupedSource& src, int64_t begin, int64_t end,
                  int64_t first_group, int64_t groups, float* y, int64_t y_pitch) {
   const int64_t width = p.s.out_width();
+  if (p.depthwise() && p.s.kernel_height == 3 && p.s.kernel_width == 3)
+    return Depthwise3(p, src, begin, end, first_group, groups, y, y_pitch);
   for (int64_t oy = begin; oy < end; ++oy)
     for (int64_t ox = 0; ox < width; ++ox, y += y_pitch) {
       if (p.depthwise()) {
@@ -170,6 +237,22 @@ void GroupedRows(const FusedBlock::Packed& p, const GroupedSource& src, int64_t 
       for (int64_t g = 0; g < groups; ++g)
         GroupOutputs(p, src, oy, ox, first_group + g, g * p.group_in, y + g * p.group_out);
     }
+}
+
+// y = f(a b + bias), with the function in the product's registers where it is a clamp.
+void ExpandTiles(const FunctionCall& f, const float* a, int64_t a_row, const float* b,
+                 int64_t columns, const float* bias, float* y, int64_t y_row, int64_t rows,
+                 int64_t depth) {
+  const TileFloat d;
+  if (f.function == Function::clamp) {
+    const auto low = hn::Set(d, f.alpha), high = hn::Set(d, f.beta);
+    return ProductTilesWith(a, a_row, b, columns, bias, y, y_row, rows, columns, depth,
+                            [=](hn::Vec<TileFloat> sum)
+                                HWY_ATTR { return hn::Min(hn::Max(sum, low), high); });
+  }
+  ProductTilesWith(a, a_row, b, columns, bias, y, y_row, rows, columns, depth,
+                   [](hn::Vec<TileFloat> sum) HWY_ATTR { return sum; });
+  ApplyOver(f, y, rows, y_row, columns);
 }
 
 void BlockTile(const FusedBlock::Packed& p, const float* x, float* y, int64_t tile,
@@ -198,18 +281,15 @@ void BlockTile(const FusedBlock::Packed& p, const float* x, float* y, int64_t ti
   for (const BlockChunk& c : p.chunks) {
     const int64_t columns = filled(c.expanded);
     if (s.conv_first) {
-      FillRows(w.chunk, tiles, chunk_pitch, c.expand_bias.get(), columns);
-      ProductTiles<true>(w.wide, wide_pitch, c.expand.get(), columns, w.chunk, chunk_pitch, tiles,
-                         columns, s.grouped_outputs);
+      ExpandTiles(s.activation, w.wide, wide_pitch, c.expand.get(), columns, c.expand_bias.get(),
+                  w.chunk, chunk_pitch, tiles, s.grouped_outputs);
     } else {
-      FillRows(w.wide, in_tiles, wide_pitch, c.expand_bias.get(), columns);
-      ProductTiles<true>(w.x, x_pitch, c.expand.get(), columns, w.wide, wide_pitch, in_tiles,
-                         columns, s.channels);
-      ApplyOver(s.activation, w.wide, in_rows * s.width, wide_pitch, columns);
+      ExpandTiles(s.activation, w.x, x_pitch, c.expand.get(), columns, c.expand_bias.get(), w.wide,
+                  wide_pitch, in_tiles, s.channels);
       GroupedRows(p, {w.wide, top, in_rows, s.width, wide_pitch}, begin, end, c.first_group,
                   c.groups, w.chunk, chunk_pitch);
+      ApplyOver(s.activation, w.chunk, places, chunk_pitch, filled(c.projected));
     }
-    ApplyOver(s.activation, w.chunk, places, chunk_pitch, filled(c.projected));
     ProductTiles<true>(w.chunk, chunk_pitch, c.project.get(), sum_pitch, w.sum, sum_pitch, tiles,
                        sum_pitch, c.projected);
   }
@@ -284,15 +364,17 @@ BlockChunk make_chunk(const FusedBlock::Packed& p, const BlockWeights& w, int64_
 
 }  // namespace
 
-FusedBlock::FusedBlock(const BlockShape& shape, const BlockWeights& weights)
+FusedBlock::FusedBlock(const BlockShape& shape, const BlockWeights& weights, int64_t least_tiles)
     : packed_(std::make_unique<Packed>()) {
   Packed& p = *packed_;
   p.s = shape;
   const BlockShape& s = p.s;
   p.group_in = (s.conv_first ? s.channels : s.middle) / s.groups;
   p.group_out = s.grouped_outputs / s.groups;
-  p.rows = std::clamp<int64_t>(kBlockPlaces / std::max<int64_t>(s.out_width(), 1), 1,
-                               std::max<int64_t>(1, s.out_height()));
+  const int64_t most_rows =
+      (kBlockPlaces / std::max<int64_t>(s.width, 1) - s.kernel_height) / s.stride + 1;
+  const int64_t shared = (s.out_height() + least_tiles - 1) / std::max<int64_t>(least_tiles, 1);
+  p.rows = std::max<int64_t>(1, std::min(most_rows, shared));
   pack_grouped(p, weights.weight[s.conv_first ? 0 : 1], weights.bias[s.conv_first ? 0 : 1]);
   p.project_bias = filled_copy(weights.bias[2], s.outputs);
   if (s.conv_first) {

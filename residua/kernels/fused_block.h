@@ -38,7 +38,8 @@ struct BlockWeights {
 // The block with its weights in the order of the kernel.
 class FusedBlock {
  public:
-  FusedBlock(const BlockShape& shape, const BlockWeights& weights);
+  // An image is cut into `least_tiles` or more, where it has so many rows: one for each thread.
+  FusedBlock(const BlockShape& shape, const BlockWeights& weights, int64_t least_tiles = 1);
   ~FusedBlock();
   FusedBlock(FusedBlock&&) noexcept;
 

@@ -19,7 +19,8 @@ namespace residua {
 
 namespace {
 
-constexpr int kChoicesVersion = 1;
+constexpr int kChoicesVersion = 2;
+constexpr int kRounds = 4;  // turns of each candidate
 constexpr std::uintmax_t kMaxChoicesBytes = 4 << 20;
 
 std::string cpu_model() {
@@ -86,10 +87,11 @@ size_t KernelChooser::choose(const std::string& layer, const std::vector<std::st
     const auto at = std::find(names.begin(), names.end(), known->second);
     if (at != names.end()) return static_cast<size_t>(at - names.begin());
   }
-  size_t best = 0;
-  double least = seconds(0);
-  for (size_t i = 1; i < names.size(); ++i)
-    if (const double time = seconds(i); time < least) least = time, best = i;
+  // By turns, so that other work on the machine does not fall on one of them alone.
+  std::vector<double> least(names.size(), 1e30);
+  for (int round = 0; round < kRounds; ++round)
+    for (size_t i = 0; i < names.size(); ++i) least[i] = std::min(least[i], seconds(i));
+  const auto best = static_cast<size_t>(std::min_element(least.begin(), least.end()) - least.begin());
   choices_[layer] = names[best];
   changed_ = true;
   return best;
@@ -111,7 +113,7 @@ double least_seconds(const std::function<void()>& call) {
   using Clock = std::chrono::steady_clock;
   call();
   double least = 1e30;
-  for (int i = 0; i < 5; ++i) {
+  for (int i = 0; i < 3; ++i) {
     const auto before = Clock::now();
     call();
     least = std::min(least, std::chrono::duration<double>(Clock::now() - before).count());

@@ -60,7 +60,7 @@ bool lower(const op::Conv& o, Lowering& l) {
           attributes, onednn_engine(), true);
     };
     // Winograd's kernels know only one order, so their neighbours keep it and nothing is reordered.
-    const bool blocked = l.options().winograd && p.source_type() == DType::f32;
+    const bool blocked = l.winograd() && p.source_type() == DType::f32;
     const auto desc = [&](DType type, const Shape& shape) {
       return blocked && shape[1] >= 16 ? onednn_desc(type, shape, Layout::blocked16)
                                        : onednn_any(type, shape);
@@ -130,9 +130,9 @@ bool lower(const op::ConvTranspose& o, Lowering& l) {
         !layout_of(pd.dst_desc(), p.target_type(), y_shape))
       pd = make(false);
     if (!pd) return false;
-    p.emit(product_kernel<dnnl::deconvolution_forward>(pd, bias_desc,
-                                                       memory::desc(dims, type, order)),
-           conv_operations(w_shape, x_shape));
+    p.emit(
+        product_kernel<dnnl::deconvolution_forward>(pd, bias_desc, memory::desc(dims, type, order)),
+        conv_operations(w_shape, x_shape));
     return true;
   });
 }

@@ -115,8 +115,8 @@ void emit_function_over(Lowering& l, const op::Activation& activation, FormId fo
 }
 
 bool lower(const op::Unary& o, Lowering& l) {
-  if (!l.is_real(l.input(0))) return false;
-  if (o.function.kind == UnaryKind::logical_not) return false;
+  if (!l.is_real(l.input(0)) || o.function.kind == UnaryKind::logical_not)
+    return lower_function_of_integers(o, l);
   const FormId x = l.want(l.input(0), l.working(), l.preferred_layout(l.input(0)));
   const Layout layout = l.form(x).layout;
   const FormId y = l.may_overwrite(x) ? l.write_over(0, x) : l.write(0, l.working(), layout);
@@ -126,12 +126,12 @@ bool lower(const op::Unary& o, Lowering& l) {
 
 bool lower(const op::Binary& o, Lowering& l) {
   const auto pair = pair_of(o.kind);
-  if (!pair || !l.is_real(l.output())) return false;
+  if (!pair || !l.is_real(l.output())) return lower_pair_by_lines(o, l);
   ValueId a = l.input(0), b = l.input(1);
   const Shape out = l.shape(l.output());
   bool swapped = false;
   if (l.shape(a) != out) std::swap(a, b), swapped = true;
-  if (l.shape(a) != out || elements_of(out) == 0) return false;  // both repeat
+  if (l.shape(a) != out || elements_of(out) == 0) return lower_pair_by_lines(o, l);  // both repeat
   Layout layout = l.preferred_layout(a);
   const Shape small = padded_rank(l.shape(b), out.size());
   if (layout == Layout::plain && l.shape(b) == out) layout = l.preferred_layout(b);

@@ -32,10 +32,11 @@ bool lower(const op::FusedBlock& o, Lowering& l) {
     numbers[i] = l.constant_numbers(l.input(i + 1));
     (i % 2 ? weights.bias : weights.weight)[i / 2] = numbers[i].data();
   }
-  const auto block = std::make_shared<const kernels::FusedBlock>(shape, weights);
+  const int threads = l.threads();
+  const int64_t least_tiles = (threads + x_shape[0] - 1) / x_shape[0];
+  const auto block = std::make_shared<const kernels::FusedBlock>(shape, weights, least_tiles);
   const FormId x = l.want(l.input(0), DType::f32, Layout::channels_last);
   const FormId y = l.write(0, DType::f32, Layout::channels_last);
-  const int threads = l.threads();
   const int64_t scratch = (block->workspace_bytes() + 63) / 64 * 64;
   const int64_t items = x_shape[0] * block->tiles();
   const int64_t x_image = elements_of(x_shape) / x_shape[0],

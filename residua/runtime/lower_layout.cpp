@@ -3,7 +3,9 @@
 #include <cstring>
 
 #include "residua/kernels/strided_copy.h"
+#include "residua/runtime/axis_taps.h"
 #include "residua/runtime/convert.h"
+#include "residua/runtime/elementwise.h"
 #include "residua/runtime/parallel.h"
 
 namespace residua {
@@ -30,7 +32,7 @@ void emit_copy(Lowering& l, const StridedCopy& given, FormId x, FormId y, int64_
   StridedCopy copy = kernels::simplified(given);
   const int threads = l.threads();
   const int64_t size = copy.element_bytes;
-  l.emit("strided copy", {x}, {y}, [=](const StepCall& c) {
+  l.emit(kStridedCopy, {x}, {y}, [=](const StepCall& c) {
     const std::byte* from = c.address[x] + x_offset * size;
     std::byte* to = c.address[y] + y_offset * size;
     if (copy.axes == 0) return kernels::copy_strided(copy, from, to, 0, 1);
@@ -186,21 +188,25 @@ void ConcatStep::run(const StepCall& call) const {
   for (const Part& part : parts) {
     const std::byte* from = call.address[part.form];
     if (rows == 1 && from == to + part.offset) continue;
-    for (int64_t r = 0; r < rows; ++r)
-      std::memcpy(to + r * row_bytes + part.offset, from + r * part.bytes,
-                  static_cast<size_t>(part.bytes));
+    const int64_t grain = std::max<int64_t>(1, (64 << 10) / std::max<int64_t>(part.bytes, 1));
+    parallel_parts(call.threads, rows, grain, [&](int64_t r, int64_t end) {
+      for (; r < end; ++r)
+        std::memcpy(to + r * row_bytes + part.offset, from + r * part.bytes,
+                    static_cast<size_t>(part.bytes));
+    });
   }
 }
 
 bool lower(const op::Pad& o, Lowering& l) {
+  if (o.mode != PadMode::constant) return lower_pad_by_taps(o, l);
   const Shape shape = l.shape(l.input(0)), out = l.shape(l.output());
-  if (o.mode != PadMode::constant || is_empty(shape) || shape.size() > StridedCopy::kMaxAxes)
-    return false;
-  if (!l.is_real(l.input(0))) return false;
-  const FormId x = l.want(l.input(0), l.working(), Layout::plain);
-  const FormId y = l.write(0, l.working(), Layout::plain);
+  if (is_empty(shape) || shape.size() > StridedCopy::kMaxAxes) return false;
+  const DType dtype =
+      l.is_real(l.input(0)) ? l.working() : l.graph().value(l.input(0)).type.dtype;
+  const FormId x = l.want(l.input(0), dtype, Layout::plain);
+  const FormId y = l.write(0, dtype, Layout::plain);
   const auto from = row_major(shape), to = row_major(out);
-  StridedCopy copy{.element_bytes = element_size(l.working())};
+  StridedCopy copy{.element_bytes = element_size(dtype)};
   int64_t x_offset = 0, y_offset = 0;
   for (size_t i = 0; i < shape.size(); ++i) {  // negative padding cuts
     const int64_t before = o.padding[i], after = o.padding[i + shape.size()];
@@ -211,13 +217,12 @@ bool lower(const op::Pad& o, Lowering& l) {
     y_offset += std::max<int64_t>(0, before) * to[i];
     copy.add_axis(size, from[i], to[i]);
   }
-  const Form filled{.dtype = l.working(), .shape = out};
   const auto value = aligned_bytes(8);
   const float number = static_cast<float>(o.value);
-  convert({.shape = {1}}, &number, {.dtype = l.working(), .shape = {1}}, value.get(), 1);
+  convert({.shape = {1}}, &number, {.dtype = dtype, .shape = {1}}, value.get(), 1);
   const int64_t size = copy.element_bytes, count = elements_of(out);
   const StridedCopy simple = kernels::simplified(copy);
-  l.emit("strided copy", {x}, {y}, [=](const StepCall& c) {
+  l.emit(kStridedCopy, {x}, {y}, [=](const StepCall& c) {
     StridedCopy fill{.element_bytes = size};
     fill.add_axis(count, 0, 1);
     kernels::copy_strided(fill, value.get(), c.address[y], 0, count);
@@ -278,7 +283,7 @@ bool may_keep(DType from, DType to) {
 
 }  // namespace
 
-bool lower(const op::Cast&, Lowering& l) {
+bool lower(const op::Cast& o, Lowering& l) {
   const DType to = l.graph().value(l.output()).type.dtype;
   if (l.is_real(l.input(0)) && l.is_real(l.output())) {  // both are kept in the working type
     if (l.is_constant(l.input(0)) && may_keep(l.graph().value(l.input(0)).type.dtype, to)) {
@@ -288,7 +293,7 @@ bool lower(const op::Cast&, Lowering& l) {
     l.share(0, l.want(l.input(0), l.working(), l.preferred_layout(l.input(0))));
     return true;
   }
-  if (l.is_real(l.input(0)) || to == DType::boolean) return false;  // rounds towards zero, or tests
+  if (l.is_real(l.input(0)) || to == DType::boolean) return lower_cast_to_whole(o, l);
   const FormId x = l.want_plain(l.input(0));
   const FormId y = l.write(0, l.is_real(l.output()) ? DType::f32 : to, Layout::plain);
   const Form from = l.form(x), form_y = l.form(y);

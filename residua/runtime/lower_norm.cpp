@@ -27,28 +27,47 @@ FormId constant_array(Lowering& l, const std::vector<float>& numbers) {
   return l.add_constant(memory, bytes);
 }
 
-// y = f(x scale[c] + shift[c]), in any order of memory. The arrays are filled up to whole blocks.
+// y = f(x scale[c] + shift[c]), in any order of memory, as real numbers or integers. The arrays are
+// filled up to whole blocks.
 void emit_channel_scale(Lowering& l, const kernels::FunctionCall& after, FormId x, FormId y,
                         FormId scale, FormId shift) {
-  const Form f = l.form(x);
+  const Form f = l.form(x), to = l.form(y);
   const int64_t spatial = spatial_of(f.shape), block = block_of(f.layout, f.shape);
   const int64_t blocks = (f.shape[1] + block - 1) / block;
   const int threads = l.threads();
-  l.emit("scale and shift", {x, scale, shift}, {y}, [=](const StepCall& c) {
-    with_real_type(f.dtype, [&](auto* type) {
-      using T = std::remove_pointer_t<decltype(type)>;
-      const auto *by = c.at<const float>(scale), *plus = c.at<const float>(shift);
-      const int64_t total = f.shape[0] * blocks, cut = total >= threads ? 1 : spatial;
-      const int64_t places = spatial / cut;  // wide blocks of few images are cut by places
-      parallel_parts(threads, total * cut, rows_grain(places * block), [&](int64_t i, int64_t end) {
-        for (; i < end; ++i) {
-          const int64_t first = i / cut % blocks * block, at = i * places * block;
-          kernels::scale_and_shift(after, c.at<const T>(x) + at, by + first, plus + first,
-                                   c.at<T>(y) + at, places * block, block);
-        }
-      });
+  // run(first number, its channel, how many) for pieces of whole blocks.
+  const auto each_piece = [=](const auto& run) {
+    const int64_t places = f.shape[0] * blocks * spatial;
+    parallel_parts(threads, places, rows_grain(block), [&](int64_t i, int64_t end) {
+      while (i < end) {
+        const int64_t line = i / spatial, stop = std::min(end, (line + 1) * spatial);
+        run(i * block, line % blocks * block, (stop - i) * block);
+        i = stop;
+      }
     });
-    clear_padding(f, c.address[y]);
+  };
+  l.emit("scale and shift", {x, scale, shift}, {y}, [=](const StepCall& c) {
+    const auto *by = c.at<const float>(scale), *plus = c.at<const float>(shift);
+    const auto integers = [&](auto* type) {
+      using T = std::remove_pointer_t<decltype(type)>;
+      each_piece([&](int64_t at, int64_t channel, int64_t n) {
+        kernels::scale_and_shift_to(after, c.at<const float>(x) + at, by + channel, plus + channel,
+                                    1 / to.scale, c.at<T>(y) + at, n, block);
+      });
+    };
+    if (to.dtype == DType::u8)
+      integers(static_cast<uint8_t*>(nullptr));
+    else if (to.dtype == DType::i8)
+      integers(static_cast<int8_t*>(nullptr));
+    else
+      with_real_type(f.dtype, [&](auto* type) {
+        using T = std::remove_pointer_t<decltype(type)>;
+        each_piece([&](int64_t at, int64_t channel, int64_t n) {
+          kernels::scale_and_shift(after, c.at<const T>(x) + at, by + channel, plus + channel,
+                                   c.at<T>(y) + at, n, block);
+        });
+      });
+    clear_padding(to, c.address[y]);
   });
 }
 
@@ -77,8 +96,11 @@ bool lower(const op::BatchNorm& o, Lowering& l) {
     after = function_call(std::get<op::Unary>(reader->operation).function);
     l.include(*reader);
   }
-  const FormId y =
-      l.may_overwrite(x) ? l.write_over(0, x) : l.write(0, l.working(), l.form(x).layout);
+  // Integers at once where that is what all readers make of it.
+  const auto wanted = l.working() == DType::f32 ? l.wanted_integer(l.output()) : std::nullopt;
+  const FormId y = wanted               ? l.write(0, wanted->dtype, l.form(x).layout, wanted->scale)
+                   : l.may_overwrite(x) ? l.write_over(0, x)
+                                        : l.write(0, l.working(), l.form(x).layout);
   emit_channel_scale(l, after, x, y, constant_array(l, scale), constant_array(l, shift));
   return true;
 }
@@ -188,14 +210,14 @@ bool lower(const op::Softmax& o, Lowering& l) {
 }
 
 bool lower(const op::Reduce& o, Lowering& l) {
-  if (!l.is_real(l.input(0))) return false;
+  if (!l.is_real(l.input(0))) return lower_reduce_by_rows(o, l);
   kernels::Sum kind;
   switch (o.kind) {
     case ReduceKind::sum: kind = kernels::Sum::sum; break;
     case ReduceKind::mean: kind = kernels::Sum::mean; break;
     case ReduceKind::max: kind = kernels::Sum::max; break;
     case ReduceKind::min: kind = kernels::Sum::min; break;
-    default: return false;
+    default: return lower_reduce_by_rows(o, l);
   }
   const Shape& shape = l.shape(l.input(0));
   const auto rank = static_cast<int64_t>(shape.size());
@@ -203,9 +225,10 @@ bool lower(const op::Reduce& o, Lowering& l) {
   std::vector<bool> reduced(shape.size(), o.axes.empty());
   for (const int64_t a : o.axes) reduced[static_cast<size_t>(a < 0 ? a + rank : a)] = true;
   const auto first = std::find(reduced.begin(), reduced.end(), true);
-  if (first == reduced.end()) return false;
+  if (first == reduced.end()) return lower_reduce_by_rows(o, l);
   const auto last = std::find(first, reduced.end(), false);
-  if (std::find(last, reduced.end(), true) != reduced.end()) return false;  // with a gap
+  if (std::find(last, reduced.end(), true) != reduced.end())  // with a gap
+    return lower_reduce_by_rows(o, l);
   int64_t outer = 1, n = 1, inner = 1;
   for (auto i = reduced.begin(); i != reduced.end(); ++i) {
     const int64_t size = shape[static_cast<size_t>(i - reduced.begin())];

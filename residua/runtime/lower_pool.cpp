@@ -1,4 +1,5 @@
 // Pooling, by oneDNN.
+#include "residua/runtime/axis_taps.h"
 #include "residua/runtime/onednn.h"
 
 namespace residua {
@@ -62,11 +63,13 @@ bool lower(const op::Pool& o, Lowering& l) {
     const int64_t reach = (o.kernel[i] - 1) * o.dilation[i] + 1;
     const int64_t after = (y[i + 2] - 1) * o.stride[i] + reach - x[i + 2] - w.before[i];
     // Places beyond the padding never count, which oneDNN cannot say.
-    if (o.kind == PoolKind::average && o.count_padding && after > o.padding[axes + i]) return false;
+    if (o.kind == PoolKind::average && o.count_padding && after > o.padding[axes + i])
+      return lower_pool_by_taps(o, l);
     w.after.push_back(after);
-    if (w.before[i] >= reach || after >= reach) return false;
+    if (w.before[i] >= reach || after >= reach) return lower_pool_by_taps(o, l);
   }
-  return with_onednn_errors(l, [&] { return emit_pool(l, o.kind, o.count_padding, w); });
+  return with_onednn_errors(l, [&] { return emit_pool(l, o.kind, o.count_padding, w); }) ||
+         lower_pool_by_taps(o, l);
 }
 
 bool lower(const op::AdaptivePool& o, Lowering& l) {
@@ -74,12 +77,13 @@ bool lower(const op::AdaptivePool& o, Lowering& l) {
   const Shape& x = l.shape(l.input(0));
   Window w;
   for (size_t i = 0; i < o.sizes.size(); ++i) {
-    if (x[i + 2] % o.sizes[i] != 0) return false;
+    if (x[i + 2] % o.sizes[i] != 0) return lower_adaptive_pool_by_taps(o, l);
     w.kernel.push_back(x[i + 2] / o.sizes[i]);
   }
   w.stride = w.kernel;
   w.dilation = w.before = w.after = memory::dims(o.sizes.size(), 0);
-  return with_onednn_errors(l, [&] { return emit_pool(l, o.kind, false, w); });
+  return with_onednn_errors(l, [&] { return emit_pool(l, o.kind, false, w); }) ||
+         lower_adaptive_pool_by_taps(o, l);
 }
 
 }  // namespace residua

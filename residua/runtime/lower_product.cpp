@@ -36,8 +36,7 @@ bool is_fast(const dnnl::convolution_forward::primitive_desc& pd) {
 std::vector<ProductKernel> linear_kernels(const Product& p, int64_t rows, const Shape& w_shape) {
   const int64_t in = w_shape[1], out = w_shape[0];
   const auto attributes = p.attributes();
-  const auto bias =
-      p.has_bias() ? onednn_desc(DType::f32, {out}, Layout::plain) : memory::desc();
+  const auto bias = p.has_bias() ? onednn_desc(DType::f32, {out}, Layout::plain) : memory::desc();
   std::vector<ProductKernel> kernels;
   const auto add_conv = [&](Layout layout) {
     const Shape as_conv{out, in, 1, 1};

@@ -58,6 +58,9 @@ Lowering::Lowering(const Graph& graph, const PlanOptions& options, WeightStore& 
   readers_.resize(count);
   quantized_.resize(count);
   last_use_.assign(count, -1);
+  writer_.assign(count, nullptr);
+  for (const Node& node : graph.nodes)
+    for (const ValueId v : node.outputs) writer_[static_cast<size_t>(v)] = &node;
   for (size_t i = 0; i < graph.nodes.size(); ++i)
     for (const ValueId v : graph.nodes[i].inputs)
       if (v != kNoValue) {
@@ -80,6 +83,22 @@ Lowering::Lowering(const Graph& graph, const PlanOptions& options, WeightStore& 
   }
 }
 
+// Dense 3x3 convolutions of stride 1 and whole blocks of channels.
+bool Lowering::has_winograd() const {
+  if (!options().winograd) return false;
+  for (const Node& node : graph_.nodes) {
+    const auto* conv = std::get_if<op::Conv>(&node.operation);
+    if (conv == nullptr || conv->groups != 1) continue;
+    const Shape& weight = shape(node.inputs[1]);
+    const bool fits = weight.size() == 4 && weight[2] == 3 && weight[3] == 3 && weight[0] >= 16 &&
+                      weight[1] >= 16;
+    if (fits && conv->stride == std::vector<int64_t>{1, 1} &&
+        conv->dilation == std::vector<int64_t>{1, 1})
+      return true;
+  }
+  return false;
+}
+
 std::unique_ptr<Lowered> Lowering::lower_all() {
   for (size_t i = 0; i < graph_.inputs.size(); ++i) {
     const Value& value = graph_.value(graph_.inputs[i]);
@@ -92,15 +111,53 @@ std::unique_ptr<Lowered> Lowering::lower_all() {
     lowered_->input_types.push_back(value.type);
   }
   included_.assign(graph_.nodes.size(), false);
+  winograd_ = has_winograd();
   for (index_ = 0; index_ < static_cast<int64_t>(graph_.nodes.size()); ++index_)
     if (!included_[static_cast<size_t>(index_)])
       lower_node(graph_.nodes[static_cast<size_t>(index_)]);
   lower_outputs();
   chooser_.save();
+  drop_unread_copies();
   place_forms(*lowered_);
   forget_unread_constants();
   for (const auto& step : lowered_->steps) lowered_->layers.push_back(step->info);
   return std::move(lowered_);
+}
+
+const Node* Lowering::writer(ValueId value) const { return writer_[static_cast<size_t>(value)]; }
+
+bool Lowering::is_only_copied(ValueId value) const {
+  for (const int64_t reader : readers_[static_cast<size_t>(value)]) {
+    if (reader == static_cast<int64_t>(graph_.nodes.size())) return false;
+    const Operation& operation = graph_.nodes[static_cast<size_t>(reader)].operation;
+    if (!std::holds_alternative<op::Slice>(operation) &&
+        !std::holds_alternative<op::Reshape>(operation))
+      return false;
+  }
+  return true;
+}
+
+// Copies that later steps turned out not to need. Forms inside others count as those.
+void Lowering::drop_unread_copies() {
+  auto& steps = lowered_->steps;
+  const auto root = [&](FormId id) {
+    while (form(id).base != kNoForm) id = form(id).base;
+    return static_cast<size_t>(id);
+  };
+  std::vector<bool> needed(lowered_->forms.size(), false);
+  for (size_t i = 0; i < needed.size(); ++i)
+    if (lowered_->forms[i].output >= 0) needed[root(static_cast<FormId>(i))] = true;
+  std::vector<std::unique_ptr<Step>> kept;
+  for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
+    const bool used =
+        std::any_of((*step)->writes.begin(), (*step)->writes.end(),
+                    [&](FormId id) { return needed[root(id)]; });
+    if (!used && (*step)->info.kernel == kStridedCopy) continue;
+    for (const FormId id : (*step)->reads) needed[root(id)] = true;
+    kept.push_back(std::move(*step));
+  }
+  std::reverse(kept.begin(), kept.end());
+  steps = std::move(kept);
 }
 
 // What was packed is not kept in its first order.
@@ -235,8 +292,8 @@ std::vector<float> Lowering::constant_numbers(ValueId value) {
 }
 
 void release_constant(const Form& form) {
-  release_pages({static_cast<const std::byte*>(form.constant.get()),
-                 static_cast<size_t>(form_bytes(form))});
+  release_pages(
+      {static_cast<const std::byte*>(form.constant.get()), static_cast<size_t>(form_bytes(form))});
 }
 
 void Lowering::remember_quantized(ValueId value, QuantizedWeight weight) {

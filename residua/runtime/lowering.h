@@ -15,6 +15,8 @@
 
 namespace residua {
 
+inline constexpr const char* kStridedCopy = "strided copy";  // steps that only move numbers
+
 // A plan's contents. Forms without owner lie in the session's block at `place`.
 class Lowered {
  public:
@@ -65,6 +67,9 @@ class Lowering {
     const bool fits = std::holds_alternative<Op>(reader.operation) && reader.inputs.size() == 1;
     return fits ? &reader : nullptr;
   }
+  const Node* writer(ValueId value) const;  // null for inputs and constants
+  // Whether all that read the value copy it or look at it, so that it is never written over.
+  bool is_only_copied(ValueId value) const;
   // What is written from now on are the reader's outputs; it is not lowered by itself.
   void include(const Node& reader);
   [[noreturn]] void unsupported(const std::string& rule) const;
@@ -73,6 +78,7 @@ class Lowering {
   DType working() const { return working_; }  // of real numbers between steps
   int threads() const { return lowered_->threads; }
   const PlanOptions& options() const { return lowered_->options; }
+  bool winograd() const { return winograd_; }  // allowed, and of use somewhere
   WeightStore& weights() { return weights_; }
   KernelChooser& chooser() { return chooser_; }
   const Form& form(FormId id) const { return lowered_->forms[static_cast<size_t>(id)]; }
@@ -112,7 +118,9 @@ class Lowering {
  private:
   void lower_node(const Node& node);
   void lower_outputs();
+  void drop_unread_copies();
   void forget_unread_constants();
+  bool has_winograd() const;
   FormId reorder(FormId from, DType dtype, Layout layout, float scale);
   FormId dequantized_constant(ValueId value);
   int64_t last_use(const Form& form) const;
@@ -122,6 +130,7 @@ class Lowering {
   std::unique_ptr<Lowered> lowered_;
   KernelChooser chooser_;
   DType working_ = DType::f32;
+  bool winograd_ = false;
   const Node* node_ = nullptr;
   const Node* last_node_ = nullptr;  // itself, or the last one that its step includes
   int64_t index_ = 0;
@@ -129,6 +138,7 @@ class Lowering {
   std::vector<std::vector<FormId>> forms_of_;  // each value
   std::vector<int64_t> last_use_;              // node that reads each value last
   std::vector<std::vector<int64_t>> readers_;  // nodes that read each value
+  std::vector<const Node*> writer_;            // node that gives each value
   std::vector<std::optional<QuantizedWeight>> quantized_;
 };
 
@@ -164,6 +174,14 @@ bool lower(const op::Pad&, Lowering&);
 bool lower(const op::Gather&, Lowering&);
 bool lower(const op::Cast&, Lowering&);
 bool lower(const op::PixelShuffle&, Lowering&);
+bool lower(const op::Resize&, Lowering&);
+bool lower(const op::Where&, Lowering&);
+bool lower(const op::ArgMax&, Lowering&);
+bool lower(const op::TopK&, Lowering&);
+bool lower(const op::CumulativeSum&, Lowering&);
+bool lower(const op::Arange&, Lowering&);
+bool lower(const op::Fill&, Lowering&);
+bool lower(const op::Triangle&, Lowering&);
 bool lower(const op::Quantize&, Lowering&);
 bool lower(const op::Dequantize&, Lowering&);
 bool lower(const op::FusedBlock&, Lowering&);

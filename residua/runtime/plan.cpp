@@ -1,6 +1,6 @@
 #include "residua/runtime/plan.h"
 
-#include "residua/graph/passes/passes.h"
+#include "residua/runtime/choose_blocks.h"
 #include "residua/runtime/lowering.h"
 #include "residua/runtime/parallel.h"
 
@@ -13,7 +13,8 @@ void PlanOptions::fields(Fields& f) {
   f.add("kernels", kernels, "choose kernels by a fixed rule, or by measured time");
   f.add("winograd", winograd, "allow Winograd's convolutions, which are less exact");
   f.add("fused_blocks", fused_blocks,
-        "run inverted-residual blocks by one kernel that keeps their middle in the cache, in fp32");
+        "run inverted-residual blocks by one kernel that keeps their middle in the cache, in fp32; "
+        "where kernels are measured, those that it is faster for");
   f.add("cache", cache, "folder of measured choices; empty: the user's cache folder");
 }
 
@@ -21,10 +22,7 @@ Plan::Plan(const Graph& graph, const PlanOptions& options, std::shared_ptr<Weigh
   verify(graph);
   if (!weights) weights = std::make_shared<WeightStore>();
   Graph fused;
-  if (options.fused_blocks) {
-    fused = graph;
-    fuse_blocks(fused);
-  }
+  if (options.fused_blocks) fused = with_fused_blocks(graph, options);
   Lowering lowering(options.fused_blocks ? fused : graph, options, *weights);
   const ThreadCount threads(lowering.threads());
   lowered_ = lowering.lower_all();

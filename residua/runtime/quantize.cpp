@@ -50,6 +50,7 @@ class Quantizer {
       types_[wanted_[i].value] = integer_type(statistics[i]);
       means_[wanted_[i].value] = statistics[i].channel_mean;
     }
+    spread_through_concats();
     spread_through_pools();
     return rewrite();
   }
@@ -110,6 +111,40 @@ class Quantizer {
       const Node* writer = writer_[static_cast<size_t>(x)];
       if (writer != nullptr && is_product(*writer)) types_[x] = type->second;
     }
+  }
+
+  // The parts of a concatenation that becomes integers take its type, so that it only moves bytes:
+  // those that products, pools or other concatenations give.
+  void spread_through_concats() {
+    for (auto node = in_.nodes.rbegin(); node != in_.nodes.rend(); ++node) {
+      const auto type = types_.find(node->outputs[0]);
+      if (!std::holds_alternative<op::Concat>(node->operation) || type == types_.end()) continue;
+      const IntegerType all = type->second;
+      const bool fits = std::all_of(node->inputs.begin(), node->inputs.end(), [&](ValueId part) {
+        const auto own = types_.find(part);
+        return gives_integers(part) && (own == types_.end() || own->second.dtype == all.dtype);
+      });
+      if (!fits) continue;
+      for (const ValueId part : node->inputs) types_[part] = all;
+    }
+  }
+
+  // Whether the value's writer can give integers at once.
+  bool gives_integers(ValueId value) const {
+    const Node* writer = writer_[static_cast<size_t>(value)];
+    return writer != nullptr &&
+           (is_product(*writer) || std::holds_alternative<op::Concat>(writer->operation) ||
+            std::holds_alternative<op::Pool>(writer->operation));
+  }
+
+  bool is_whole_concat(const Node& node) const {
+    const auto type = types_.find(node.outputs[0]);
+    if (!std::holds_alternative<op::Concat>(node.operation) || type == types_.end()) return false;
+    return std::all_of(node.inputs.begin(), node.inputs.end(), [&](ValueId part) {
+      const auto own = types_.find(part);
+      return own != types_.end() && own->second.dtype == type->second.dtype &&
+             own->second.scale == type->second.scale;
+    });
   }
 
   ValueId add_value(const std::string& name, DType dtype, const Shape& shape) {
@@ -220,6 +255,8 @@ class Quantizer {
       const auto* pool = std::get_if<op::Pool>(&node.operation);
       if (pool != nullptr && pool->kind == PoolKind::max)
         copy.inputs[0] = as_integers(copy.inputs[0]);
+      if (is_whole_concat(node))
+        for (ValueId& part : copy.inputs) part = as_integers(part);
       out_.nodes.push_back(std::move(copy));
     }
     verify(out_);

@@ -2,6 +2,9 @@
 // no whole vectors, threads.
 #include "residua/kernels/fused_block.h"
 
+#include <filesystem>
+#include <fstream>
+
 #include "tests/runtime/plan_check.h"
 
 namespace residua {
@@ -50,6 +53,10 @@ const std::vector<BlockCase>& block_cases() {
       {{2, 10, 14, 9}, 70, 1, 0, 19, 5, 2, false, false},
       {{1, 16, 9, 7}, 12, 8, 0, 24, 3, 1, false, false},
       {{1, 5, 40, 3}, 7, 3, 0, 5, 3, 1, false, true},
+      {{1, 20, 30, 90}, 70, 1, 0, 20, 3, 1, false, true},  // several tiles of depthwise 3x3
+      {{1, 12, 31, 70}, 33, 1, 0, 12, 3, 2, false, false},
+      {{1, 4, 2, 2}, 9, 1, 0, 4, 3, 1, false, true},
+      {{1, 4, 1, 1}, 9, 1, 0, 6, 3, 2, false, false},
   };
   return cases;
 }
@@ -79,6 +86,42 @@ TEST(FusedBlock, IsFoundWhenAskedFor) {
   EXPECT_NE(kernels_of(graph, fused).find("fused_block"), std::string::npos)
       << kernels_of(graph, fused);
   EXPECT_EQ(kernels_of(graph).find("fused_block"), std::string::npos);
+}
+
+// Both candidates of each block are timed, and what is chosen is read again.
+TEST(FusedBlock, IsMeasuredAgainstItsConvolutions) {
+  GraphBuilder b;
+  ValueId y = b.input("x", DType::f32, {1, 16, 9, 7});
+  for (uint64_t i = 0; i < 2; ++i) {
+    const ValueId x = y;
+    const op::Activation relu6{UnaryKind::clamp, 0, 6};
+    y = b.add(op::Conv{.activation = relu6}, {y, random_constant(b, {40, 16, 1, 1}, 10 * i + 1),
+                                              random_constant(b, {40}, 10 * i + 2)});
+    y = b.add(
+        op::Conv{.padding = {1, 1, 1, 1}, .groups = 40, .activation = relu6},
+        {y, random_constant(b, {40, 1, 3, 3}, 10 * i + 3), random_constant(b, {40}, 10 * i + 4)});
+    y = b.add(op::Conv{}, {y, random_constant(b, {16, 40, 1, 1}, 10 * i + 5),
+                           random_constant(b, {16}, 10 * i + 6), x});
+  }
+  b.output("y", y);
+  const Graph graph = b.finish();
+  const std::string folder = testing::TempDir() + "/residua_block_choices";
+  std::filesystem::remove_all(folder);
+  const PlanOptions options{
+      .kernels = KernelChoice::measured, .fused_blocks = true, .cache = folder};
+  EXPECT_LE(plan_error(graph, options), kFp32);
+  const std::string chosen = kernels_of(graph, options);
+  std::string text;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    std::ifstream file(entry.path());
+    text.append(std::istreambuf_iterator<char>(file), {});
+  }
+  size_t choices = 0;
+  for (const char* name : {"\"convolutions\"", "\"fused block\""})
+    for (size_t at = 0; (at = text.find(name, at)) != std::string::npos; ++at) ++choices;
+  EXPECT_EQ(choices, 2u) << text;
+  EXPECT_EQ(kernels_of(graph, options), chosen);
+  std::filesystem::remove_all(folder);
 }
 
 TEST(FusedBlock, ThreadsDoNotMatter) {

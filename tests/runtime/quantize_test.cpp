@@ -78,6 +78,59 @@ TEST(Quantize, EveryProductAndTheResidualAdditionsAreInIntegers) {
   EXPECT_GE(integer, 6u) << text;  // input, stem, pool, two blocks; the last one's result is pooled
 }
 
+// A depthwise convolution between two 1x1, a residual sum, a concatenation of two branches: all of
+// it is read as integers, and nothing is brought back to real numbers between.
+TEST(Quantize, DepthwiseSumsAndConcatenationsStayIntegers) {
+  GraphBuilder b;
+  const op::Activation relu{UnaryKind::relu};
+  const auto conv = [&](ValueId x, int64_t out, int64_t kernel, int64_t groups, uint64_t seed,
+                        op::Activation after, ValueId summand = kNoValue) {
+    const int64_t in = b.graph().shape(x)[1] / groups, pad = kernel / 2;
+    std::vector<ValueId> inputs{x, random_constant(b, {out, in, kernel, kernel}, seed),
+                                random_constant(b, {out}, seed + 1)};
+    if (summand != kNoValue) inputs.push_back(summand);
+    return b.add(op::Conv{.padding = {pad, pad, pad, pad}, .groups = groups, .activation = after},
+                 inputs);
+  };
+  const ValueId x = b.input("x", DType::f32, {1, 3, 12, 10});
+  const ValueId stem = conv(x, 16, 3, 1, 1, relu);
+  ValueId y = conv(stem, 48, 1, 1, 10, relu);
+  y = conv(y, 48, 3, 48, 20, relu);
+  y = conv(y, 16, 1, 1, 30, relu, stem);
+  const ValueId both =
+      b.add(op::Concat{.axis = 1}, {conv(y, 16, 1, 1, 40, relu), conv(y, 32, 3, 1, 50, relu)});
+  b.output("y", conv(both, 8, 1, 1, 60, {}));
+  const Graph graph = b.finish();
+  const Graph integer = quantize(graph, samples_of(graph, 4));
+  EXPECT_LE(plan_error(integer), 0.01) << kernels_of(integer);
+  const std::string text = kernels_of(integer);
+  // Real numbers are the input and the last result only.
+  size_t reals = 0;
+  for (size_t at = 0; (at = text.find("F32", at)) != std::string::npos; ++at) ++reals;
+  EXPECT_LE(reals, 2u) << text;
+  EXPECT_NE(text.find("concat [copy of what is elsewhere] U8"), std::string::npos) << text;
+}
+
+// As in DenseNet: what a norm gives becomes integers in the norm's step.
+TEST(Quantize, NormsGiveIntegers) {
+  for (const int64_t channels : {16, 18}) {
+    GraphBuilder b;
+    const ValueId x = b.input("x", DType::f32, {2, channels, 5, 3});
+    ValueId y = b.add(op::Unary{{UnaryKind::sin}}, {x});
+    y = b.add(op::BatchNorm{},
+              {y, random_constant(b, {channels}, 1),
+               b.constant("variance", {channels},
+                          std::vector<float>(static_cast<size_t>(channels), 0.5f))});
+    y = b.add(op::Unary{{UnaryKind::relu}}, {y});
+    b.output("y", b.add(op::Conv{}, {y, random_constant(b, {24, channels, 1, 1}, 8)}));
+    const Graph graph = b.finish();
+    const Graph integer = quantize(graph, samples_of(graph, 4));
+    EXPECT_LE(plan_error(integer), 0.01) << kernels_of(integer);
+    EXPECT_NE(kernels_of(integer).find("scale and shift] U8"), std::string::npos)
+        << kernels_of(integer);
+  }
+}
+
 // Eight bits over five layers of weights and inputs that are spread evenly. Entropy cuts the ends
 // of such ranges: measured 0.10; the others stay below 0.06.
 TEST(Quantize, StaysNearTheRealGraph) {

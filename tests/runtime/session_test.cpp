@@ -184,6 +184,29 @@ TEST(Session, ValuesShareMemory) {
   EXPECT_LT(plan.memory_bytes(), 64 * (12 * 10 + 2 * 6 * 5) * 4 + (1 << 20));
 }
 
+// The plan has the weights in the kernels' order; the graph's own go with the graph.
+TEST(Session, PlansKeepNoSecondCopyOfWeights) {
+  std::weak_ptr<const void> weights;
+  std::shared_ptr<const Plan> plan;
+  {
+    GraphBuilder b;
+    const ValueId x = b.input("x", DType::f32, {1, 16, 6, 6});
+    const ValueId w = random_constant(b, {32, 16, 3, 3}, 1);
+    b.output("y", b.add(op::Conv{.padding = {1, 1, 1, 1}}, {x, w}));
+    const Graph graph = b.finish();
+    weights = graph.value(w).constant->owner;
+    plan = std::make_shared<const Plan>(graph);
+  }
+  EXPECT_TRUE(weights.expired());
+  Session session(plan);
+  const std::vector<float> image(16 * 36, 1.0f);
+  std::vector<float> result(32 * 36, -1.0f);
+  const void* const in[] = {image.data()};
+  void* const out[] = {result.data()};
+  session.run(in, out);
+  EXPECT_NE(result[0], -1.0f);
+}
+
 TEST(Session, ManyAtOnce) {
   const Graph graph = residual_network();
   const auto plan = std::make_shared<const Plan>(graph, PlanOptions{.threads = 1});

@@ -113,9 +113,13 @@ TEST_P(EveryModel, ServesOtherSizes) {
   TinyModel other = tiny;
   (tokens ? other.length : other.size) = size;
   if (!tokens && info.max_input > 0 && size > info.max_input) GTEST_SKIP() << "of one size";
-  const Graph graph = model_graph(
-      *model_,
-      {.height = tiny.size, .width = tiny.size, .tokens = tiny.length, .dynamic_size = true});
+  const ModelGraphOptions options{
+      .height = tiny.size, .width = tiny.size, .tokens = tiny.length, .dynamic_size = true};
+  if (tiny.component.name == "odenet") {  // a map of the time, of the size after two halvings
+    EXPECT_THROW(model_graph(*model_, options), Error);
+    return;
+  }
+  const Graph graph = model_graph(*model_, options);
   CompiledModel compiled(graph);
   const at::Tensor x = other.inputs(2);
   EXPECT_LE(largest_error(run_compiled(compiled, x), eager(x)), 1e-4);

@@ -41,7 +41,7 @@ ValueId bias_or_zeros(Rewriter& r, const Node& conv) {
   return r.add_constant(r.graph().value(conv.inputs[1]).name + ".bias", zeros);
 }
 
-bool fuse_block_at(Rewriter& r, Graph& g, Node& project) {
+bool fuse_block_at(Rewriter& r, Graph& g, Node& project, const WantsBlock& wanted) {
   if (!project.rules.empty() || !std::holds_alternative<op::Conv>(project.operation)) return false;
   Node* middle = r.producer_of<op::Conv>(project.inputs[0]);
   Node* first = middle == nullptr ? nullptr : r.producer_of<op::Conv>(middle->inputs[0]);
@@ -59,6 +59,7 @@ bool fuse_block_at(Rewriter& r, Graph& g, Node& project) {
   if (!(conv_first || inverted) || !is_pointwise(g, project) ||
       p.activation.kind != UnaryKind::none || (summand != kNoValue && summand != first->inputs[0]))
     return false;
+  if (wanted && !wanted(g, {first, middle, &project})) return false;
   const op::Conv& grouped = conv_first ? f : m;
   const op::FusedBlock block{.conv_first = conv_first,
                              .residual = summand != kNoValue,
@@ -80,11 +81,13 @@ bool fuse_block_at(Rewriter& r, Graph& g, Node& project) {
 
 }  // namespace
 
-int64_t fuse_blocks(Graph& graph) {
+int64_t fuse_blocks(Graph& graph) { return fuse_blocks(graph, {}); }
+
+int64_t fuse_blocks(Graph& graph, const WantsBlock& wanted) {
   Rewriter r(graph);
   int64_t changes = 0;
   for (Node& node : graph.nodes)
-    if (fuse_block_at(r, graph, node)) ++changes;
+    if (fuse_block_at(r, graph, node, wanted)) ++changes;
   return r.finish(changes);
 }
 

@@ -7,6 +7,7 @@
 // type; nothing else rounds. Values of the middle are gone afterwards.
 
 #include <cstdint>
+#include <functional>
 
 #include "residua/graph/graph.h"
 
@@ -52,9 +53,14 @@ int64_t fuse_norms(Graph& graph);
 // gelu (both forms), silu, hard_swish and mish written as products.
 int64_t fuse_activations(Graph& graph);
 
-// Inverted-residual and ConvFirst blocks become op::FusedBlock. Not part of `optimise`: the runtime
-// asks for it where its kernel is faster. After fuse_epilogues.
+// Whether a block's three convolutions, given in order, shall become one operation.
+using WantsBlock = std::function<bool(const Graph&, const std::vector<const Node*>&)>;
+
+// Inverted-residual and ConvFirst blocks become op::FusedBlock, all of them or those that are
+// wanted. Not part of `optimise`: the runtime asks for it where its kernel is faster. After
+// fuse_epilogues.
 int64_t fuse_blocks(Graph& graph);
+int64_t fuse_blocks(Graph& graph, const WantsBlock& wanted);
 
 // All of the above but the last, in an order that lets each find what the others leave.
 void optimise(Graph& graph);
