@@ -231,6 +231,8 @@ CommandLine::CommandLine() : app_("residual networks: train, evaluate, use", "re
   add_data(app_, asked_.data);
   add_verify(app_, asked_.verify);
   add_recipe_commands(app_, asked_, words_);
+  add_network_commands(app_, asked_.compile, asked_.quantize, asked_.exports);
+  add_runtime_commands(app_, asked_, words_);
   add_own_commands(app_, asked_);
 }
 
@@ -299,6 +301,10 @@ void CommandLine::separate_overrides() {
     if (!files.empty()) asked_.train.config = files[0];
   } else if (asked_.command == "predict") {
     split(asked_.predict.overrides, asked_.predict.inputs);
+  } else if (asked_.command == "run") {
+    split(asked_.run.overrides, asked_.run.inputs);
+    if (asked_.run_threads > 0)
+      asked_.run.overrides.push_back(fmt::format("threads={}", asked_.run_threads));
   } else if (asked_.command == "compare") {
     split(asked_.compare.overrides, files);
     refuse_no_setting(files);

@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "app/commands.h"
+#include "app/commands_networks.h"
+#include "app/commands_runtime.h"
 
 namespace residua::app {
 
@@ -30,6 +32,11 @@ struct Invocation {
   PapersArguments papers = {};
   ReportArguments report = {};
   CompareArguments compare = {};
+  RunArguments run = {};
+  int64_t run_threads = 0;  // of --threads, which is a setting too
+  BenchArguments bench = {};
+  CompileArguments compile = {}, quantize = {};
+  ExportArguments exports = {};
   DoctorArguments doctor = {};
   HelpRequest help = {};
   std::string completion_shell = {};

@@ -18,4 +18,7 @@ void add_json(CLI::App* command, bool& json, const char* help = "print JSON inst
 // reproduce, papers, report and compare; `words` takes settings.
 void add_recipe_commands(CLI::App& app, Invocation& asked, std::vector<std::string>& words);
 
+// run and bench; `words` takes inputs and settings.
+void add_runtime_commands(CLI::App& app, Invocation& asked, std::vector<std::string>& words);
+
 }  // namespace residua::app

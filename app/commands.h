@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "app/network_source.h"
+
 namespace residua::app {
 
 struct TrainArguments {
@@ -133,6 +135,9 @@ int reproduce(const ReproduceArguments&);
 int papers(const PapersArguments&);
 int report(const ReportArguments&);
 int compare(const CompareArguments&);
+// A model of the zoo as a graph, with inputs to calibrate it where `samples` are wanted.
+NetworkSource network(const NetworkArguments&, int64_t samples);
+void torchscript(const Graph&, const std::string& path);
 // Prints the options of a named component. Throws ErrorKind::not_found with the nearest names.
 int explain(const HelpArguments&);
 // Versions and devices of the training library, as JSON text.
@@ -155,6 +160,8 @@ struct CommandTable {
   int (*papers)(const PapersArguments&);
   int (*report)(const ReportArguments&);
   int (*compare)(const CompareArguments&);
+  NetworkSource (*network)(const NetworkArguments&, int64_t samples);
+  void (*torchscript)(const Graph&, const std::string& path);
   int (*explain)(const HelpArguments&);
   std::string (*training_environment)();
 };

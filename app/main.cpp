@@ -52,6 +52,11 @@ int run(int argc, char** argv) {
   if (asked.command == "help") return print_help(line, asked.help);
   if (asked.command == "completion") return print_completion(line, asked.completion_shell);
   if (asked.command == "doctor") return doctor(asked.doctor);
+  if (asked.command == "run") return run_model(asked.run);
+  if (asked.command == "bench") return bench(asked.bench);
+  if (asked.command == "compile") return compile(asked.compile);
+  if (asked.command == "quantize") return compile(asked.quantize);
+  if (asked.command == "export") return export_network(asked.exports);
   const CommandTable& commands = commands_library();
   if (asked.command == "train") return commands.train(asked.train);
   if (asked.command == "eval") return commands.eval(asked.eval);

@@ -89,8 +89,10 @@ std::string help_page(const ManualPage& page, bool colours) {
   text += section("Arguments", page.arguments, colours);
   text += section("Options", page.options, colours);
   if (const std::string settings = settings_help(page.command); !settings.empty())
-    text += fmt::format("\n{}\n{}", bold("Settings (key=value, or in the TOML file)", colours),
-                        settings);
+    text += fmt::format(
+        "\n{}\n{}",
+        bold(fmt::format("Settings (key=value{})", settings_places(page.command)), colours),
+        settings);
   if (!page.examples.empty()) {
     text += fmt::format("\n{}\n", bold("Examples", colours));
     for (const std::string& example : page.examples) text += fmt::format("  {}\n", example);

@@ -75,7 +75,7 @@ std::string man_page(const std::vector<ManualPage>& pages) {
     add_man_entries(text, page.arguments);
     add_man_entries(text, page.options);
     if (const std::string settings = settings_help(page.command); !settings.empty()) {
-      text += ".PP\nSettings, as key=value or in the TOML file:\n";
+      text += fmt::format(".PP\nSettings, as key=value{}:\n", settings_places(page.command));
       add_man_verbatim(text, settings);
     }
     text += ".PP\nExamples:\n";
@@ -101,7 +101,8 @@ std::string markdown_manual(const std::vector<ManualPage>& pages) {
     add_markdown_entries(text, "argument", page.arguments);
     add_markdown_entries(text, "option", page.options);
     if (const std::string settings = settings_markdown(page.command); !settings.empty())
-      text += "\nSettings, as `key=value` or in the TOML file:\n\n" + settings;
+      text += fmt::format("\nSettings, as `key=value`{}:\n\n", settings_places(page.command)) +
+              settings;
     text += fmt::format("\n```sh\n{}```\n", examples_of(page));
   }
   return text;

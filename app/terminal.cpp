@@ -46,6 +46,18 @@ bool has_colours(int descriptor) {
          isatty(descriptor);
 }
 
+std::string printable(std::string_view text) {
+  std::string safe;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : 0);
+    const bool second_half = c == 0xc2 && next >= 0x80 && next < 0xa0;  // U+0080 to U+009F
+    i += second_half ? 1 : 0;
+    safe += c < 0x20 || c == 0x7f || second_half ? '?' : text[i];
+  }
+  return safe;
+}
+
 std::string bold(std::string_view text, bool colours) {
   return colours ? fmt::format("\033[1m{}\033[0m", text) : std::string(text);
 }

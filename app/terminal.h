@@ -11,6 +11,9 @@ namespace residua::app {
 // (https://no-color.org).
 bool has_colours(int descriptor);
 
+// Foreign text without what a terminal would obey: control characters become '?'.
+std::string printable(std::string_view text);
+
 std::string bold(std::string_view text, bool colours);
 
 // Writes the error to stderr as `residua: [where] ...`, with `json` also as an object to stdout.

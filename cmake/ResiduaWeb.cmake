@@ -1,8 +1,4 @@
 # Pages of web/: bundled with their packages into one HTML file each, compiled into a library as bytes.
-if(NOT EXISTS ${PROJECT_SOURCE_DIR}/web/node_modules/uplot/dist/uPlot.iife.min.js)
-  message(FATAL_ERROR "web/node_modules is missing: run scripts/setup, which fills it with 'npm ci --prefix web'.")
-endif()
-
 # residua_add_page(<target> <function> <index>): web/<index> becomes `std::string_view residua::<function>()`.
 # Where the index says {{include <file of web/>}}, that file is put in.
 function(residua_add_page target function index)
@@ -12,6 +8,11 @@ function(residua_add_page target function index)
   file(READ ${web}/${index} page)
   string(REGEX MATCHALL "{{include [^}]+}}" includes "${page}")
   list(TRANSFORM includes REPLACE "{{include ([^}]+)}}" "${web}/\\1")
+  foreach(include IN LISTS includes)
+    if(NOT EXISTS ${include})
+      message(FATAL_ERROR "${include} is missing: run scripts/setup, which fills web/node_modules with 'npm ci --prefix web'.")
+    endif()
+  endforeach()
   set_property(DIRECTORY ${PROJECT_SOURCE_DIR} APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${web}/${index})
   add_custom_command(
     OUTPUT ${output}

@@ -19,6 +19,8 @@ extern "C" const residua::app::CommandTable* residua_command_table() {
       .papers = &papers,
       .report = &report,
       .compare = &compare,
+      .network = &network,
+      .torchscript = &torchscript,
       .explain = &explain,
       .training_environment = &training_environment,
   };

@@ -85,7 +85,7 @@ Graph model_graph(Model& model, const ModelGraphOptions& options) {
   ModelInput made = info.takes_tokens() ? token_input(info, options) : image_input(info, options);
   Graph graph =
       trace([&](const std::vector<at::Tensor>& x) { return std::vector{model.forward(x.front())}; },
-            {made.input}, made.symbols, named_tensors(model));
+            {made.input}, made.symbols, state_dict(model));
   describe_model(graph, info);
   return graph;
 }

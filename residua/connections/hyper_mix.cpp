@@ -3,6 +3,8 @@
 #include <ATen/Parallel.h>
 #include <torch/torch.h>
 
+#include "residua/nn/tracing.h"
+
 namespace residua {
 
 namespace {
@@ -98,7 +100,7 @@ std::pair<at::Tensor, at::Tensor> hyper_mix(const at::Tensor& streams, const at:
                                             bool one_pass) {
   const int64_t n = streams.size(-2), d = streams.size(-1);
   const at::ScalarType type = streams.scalar_type();
-  if (!one_pass || !streams.is_cpu() || type != alpha.scalar_type() ||
+  if (!one_pass || is_tracing() || !streams.is_cpu() || type != alpha.scalar_type() ||
       (type != at::kFloat && type != at::kDouble)) {
     const at::Tensor mixed = at::matmul(alpha.transpose(-1, -2), streams);
     return {mixed.select(-2, 0), mixed.narrow(-2, 1, n)};

@@ -190,13 +190,8 @@ Pipeline::Geometry Pipeline::choose(int64_t height, int64_t width, const Random&
     g.resizes = true;
     g.resize = {g.frame.height, g.frame.width, height_, width_, {0, 0, height_, width_}};
   } else if (crop_ == CropKind::center) {
-    const bool tall = height > width;
-    const int64_t longer = resize_ * std::max(height, width) / std::min(height, width);
-    const int64_t out_height = tall ? longer : resize_, out_width = tall ? resize_ : longer;
-    const int64_t top = rounded(static_cast<double>(out_height - height_) / 2.0);
-    const int64_t left = rounded(static_cast<double>(out_width - width_) / 2.0);
     g.resizes = true;
-    g.resize = {height, width, out_height, out_width, {top, left, height_, width_}};
+    g.resize = center_resize(height, width, resize_, height_, width_);
   } else {
     g.resizes = height != height_ || width != width_;
     if (g.resizes) g.resize = {height, width, height_, width_, {0, 0, height_, width_}};

@@ -16,7 +16,7 @@
 #include "residua/core/random.h"
 #include "residua/data/dataset.h"
 #include "residua/data/options.h"
-#include "residua/data/resample.h"
+#include "residua/io/resample.h"
 
 namespace residua {
 

@@ -12,16 +12,6 @@ namespace residua {
 
 namespace {
 
-// What a foreign file breaks is the file's fault, whatever rule it was.
-[[noreturn]] void rethrow_of_file(const Error& error, const std::string& path) {
-  const ErrorKind kind = error.kind() == ErrorKind::limit || error.kind() == ErrorKind::unsupported
-                             ? error.kind()
-                             : ErrorKind::corrupt_file;
-  ErrorText text = error.text();
-  if (!text.where.starts_with(path)) text.where = fmt::format("{}: {}", path, text.where);
-  throw Error(kind, text);
-}
-
 void attach_constants(Graph& graph, const TensorFile& file, const std::vector<ValueId>& constants) {
   std::unordered_set<std::string_view> used;
   for (const ValueId id : constants) {
@@ -50,7 +40,17 @@ void attach_constants(Graph& graph, const TensorFile& file, const std::vector<Va
 
 }  // namespace
 
-void write_graph(const std::string& path, const Graph& graph) {
+void rethrow_of_file(const Error& error, const std::string& path) {
+  const ErrorKind kind = error.kind() == ErrorKind::limit || error.kind() == ErrorKind::unsupported
+                             ? error.kind()
+                             : ErrorKind::corrupt_file;
+  ErrorText text = error.text();
+  if (!text.where.starts_with(path)) text.where = fmt::format("{}: {}", path, text.where);
+  throw Error(kind, text);
+}
+
+void write_graph(const std::string& path, const Graph& graph,
+                 std::map<std::string, std::string> entries) {
   verify(graph);
   std::string text;
   try {
@@ -68,13 +68,14 @@ void write_graph(const std::string& path, const Graph& graph) {
   for (const Value& value : graph.values)
     if (value.constant)
       tensors.push_back({value.name, value.type.dtype, value.type.shape, value.constant->bytes});
-  write_safetensors(path, tensors, {{std::string(kGraphEntry), std::move(text)}});
+  entries[std::string(kGraphEntry)] = std::move(text);
+  write_safetensors(path, tensors, entries);
 }
 
-Graph parse_graph(OwnedBytes bytes, const std::string& path) {
-  const std::unique_ptr<TensorFile> file = parse_safetensors(std::move(bytes), path);
-  const auto entry = file->metadata().find(std::string(kGraphEntry));
-  if (entry == file->metadata().end())
+Graph graph_of_file(const TensorFile& file) {
+  const std::string& path = file.path();
+  const auto entry = file.metadata().find(std::string(kGraphEntry));
+  if (entry == file.metadata().end())
     throw Error(ErrorKind::corrupt_file, {.where = path,
                                           .rule = "holds tensors but no graph",
                                           .expected = fmt::format("metadata '{}'", kGraphEntry)});
@@ -85,12 +86,16 @@ Graph parse_graph(OwnedBytes bytes, const std::string& path) {
                                    .received = fmt::format("{}", entry->second.size())});
   try {
     GraphJson parsed = graph_from_json(parse_json(entry->second, path, kMaxGraphDepth));
-    attach_constants(parsed.graph, *file, parsed.constants);
+    attach_constants(parsed.graph, file, parsed.constants);
     verify(parsed.graph);
     return std::move(parsed.graph);
   } catch (const Error& error) {
     rethrow_of_file(error, path);
   }
+}
+
+Graph parse_graph(OwnedBytes bytes, const std::string& path) {
+  return graph_of_file(*parse_safetensors(std::move(bytes), path));
 }
 
 Graph read_graph(const std::string& path) { return parse_graph(map_file(path), path); }

@@ -74,6 +74,27 @@ std::string difference(const Graph& a, const Graph& b) {
   return {};
 }
 
+// The operations that do more than move numbers.
+std::vector<std::string> computing(const Graph& graph) {
+  std::vector<std::string> names;
+  for (const Node& node : graph.nodes) {
+    const bool moves = std::visit(
+        [](const auto& o) {
+          using Op = std::decay_t<decltype(o)>;
+          return std::is_same_v<Op, op::Reshape> || std::is_same_v<Op, op::Expand> ||
+                 std::is_same_v<Op, op::Slice> || std::is_same_v<Op, op::Transpose> ||
+                 std::is_same_v<Op, op::Concat> || std::is_same_v<Op, op::Cast>;
+        },
+        node.operation);
+    const auto* unary = std::get_if<op::Unary>(&node.operation);
+    if (unary != nullptr)
+      names.emplace_back(EnumNames<UnaryKind>::names[static_cast<size_t>(unary->function.kind)]);
+    else if (!moves)
+      names.emplace_back(name_of(node.operation));
+  }
+  return names;
+}
+
 class RuleFinder {
  public:
   RuleFinder(Sizes sizes, const GraphAtSizes& build) : build_(build), sizes_(std::move(sizes)) {
@@ -92,6 +113,7 @@ class RuleFinder {
   SizedGraph run() {
     const std::map<std::string, Symbol> symbols = graph_.symbols;
     for (const auto& [name, symbol] : symbols) vary(name);
+    fix_what_is_special_when_small();
     for (const auto& [at, following] : varying_) settle(at.first, at.second, following);
     for (const auto& [name, why] : result_.fixed) reference_[name] = base_.symbols.at(name).size;
     if (!result_.fixed.empty()) graph_ = refixed();
@@ -102,19 +124,33 @@ class RuleFinder {
   }
 
  private:
+  // Sizes below 3 were replaced for the search: there the network must compute the same, but for
+  // what only moves numbers.
+  void fix_what_is_special_when_small() {
+    const std::vector<std::string> wanted = computing(base_), found = computing(graph_);
+    const auto [a, b] = std::mismatch(wanted.begin(), wanted.end(), found.begin(), found.end());
+    if (a == wanted.end() && b == found.end()) return;
+    for (const auto& [name, size] : reference_)
+      if (size != base_.symbols.at(name).size)
+        result_.fixed.emplace(
+            name, fmt::format("the graph, which has {} for {} when it is {},",
+                              a == wanted.end() ? "nothing" : *a, b == found.end() ? "nothing" : *b,
+                              base_.symbols.at(name).size));
+  }
+
   // Compares the graphs of several sizes of one symbol.
   void vary(const std::string& name) {
     std::string reason = "the graph, which can be built at no other size";
     for (const int64_t step : {1, -1, 2, -2, 4, 8, -8, 16, 32, -32, 64, 128}) {
       const int64_t first = reference_.at(name);
       std::vector<std::pair<int64_t, Graph>> others;
-      for (const int64_t steps : {1, 2, 17}) {
+      // Downwards there are few sizes, so that each is tried.
+      for (int64_t steps = 1; steps <= 17; steps = step > 0 && steps == 2 ? 17 : steps + 1) {
         Sizes sizes = reference_;
         sizes[name] = first + steps * step;
-        if (auto graph = build_if_possible(build_, sizes))
-          others.emplace_back(sizes[name], *std::move(graph));
-        else if (steps < 3)
-          break;
+        auto graph = build_if_possible(build_, sizes);
+        if (!graph) break;
+        others.emplace_back(sizes[name], *std::move(graph));
       }
       if (others.size() < 2) continue;
       reason.clear();

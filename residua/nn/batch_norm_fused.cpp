@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "residua/kernels/batch_norm.h"
+#include "residua/nn/tracing.h"
 #include "residua/nn/recompute.h"
 
 namespace residua {
@@ -256,6 +257,7 @@ at::Tensor evaluate_fused(const BatchNorm2d& bn, const at::Tensor& x, const at::
 }  // namespace
 
 bool can_fuse_batch_norm(const BatchNorm2d& bn, const at::Tensor& x) {
+  if (is_tracing()) return false;
   const bool type = x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16;
   // Evaluation with a gradient is rare (adversarial examples, probes) and left to libtorch.
   const bool mode = bn.is_training() || !torch::GradMode::is_enabled();

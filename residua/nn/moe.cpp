@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "residua/core/error.h"
+#include "residua/nn/tracing.h"
 
 namespace residua {
 
@@ -17,6 +18,11 @@ at::Tensor queue_places(const at::Tensor& expert, int64_t experts) {
   const at::Tensor one_hot = at::one_hot(expert, experts);
   const at::Tensor places = one_hot.cumsum(0) - 1;
   return places.gather(1, expert.unsqueeze(1)).squeeze(1);
+}
+
+int64_t moe_capacity(double factor, int64_t top_k, int64_t tokens, int64_t experts) {
+  return static_cast<int64_t>(
+      std::ceil(factor * static_cast<double>(top_k * tokens) / static_cast<double>(experts)));
 }
 
 }  // namespace
@@ -34,9 +40,8 @@ MoeRoutes moe_routes(const at::Tensor& logits, int64_t top_k, double capacity_fa
   const at::Tensor token = at::arange(tokens, expert.options()).repeat({top_k});
   at::Tensor kept = at::arange(expert.size(0), expert.options());
   if (capacity_factor > 0) {
-    const auto capacity = static_cast<int64_t>(std::ceil(
-        capacity_factor * static_cast<double>(top_k * tokens) / static_cast<double>(experts)));
-    kept = kept.masked_select(queue_places(expert, experts) < capacity);
+    kept = kept.masked_select(queue_places(expert, experts) <
+                              moe_capacity(capacity_factor, top_k, tokens, experts));
   }
   r.dropped = expert.size(0) - kept.size(0);
   const at::Tensor key = expert.index_select(0, kept) * tokens + token.index_select(0, kept);
@@ -87,7 +92,38 @@ MoeRoutes Moe::route(const at::Tensor& x) const {
                     options_.capacity_factor, options_.normalize);
 }
 
+// Every expert computes every token, and gates that are 0 leave out what was not routed: no sizes
+// depend on numbers, as a graph wants it.
+Moe::Output Moe::forward_densely(const at::Tensor& x) const {
+  const MoeOptions& o = options_;
+  const at::Tensor tokens = x.reshape({-1, o.dim});
+  MoeRoutes r;
+  r.probabilities = router->forward(tokens).softmax(-1);
+  auto [gates, chosen] = r.probabilities.topk(o.top_k, -1);
+  if (o.normalize) gates = gates / gates.sum(-1, true);
+  r.chosen = chosen;
+  r.balance = r.z = at::zeros({}, tokens.options());
+  const at::Tensor expert = chosen.t().reshape({-1, 1}), gate = gates.t().reshape({-1, 1});
+  at::Tensor routed = (expert == at::arange(o.experts)).to(tokens.scalar_type());
+  if (o.capacity_factor > 0)
+    routed =
+        routed * (routed.cumsum(0) <= static_cast<double>(moe_capacity(o.capacity_factor, o.top_k,
+                                                                       tokens.size(0), o.experts)))
+                     .to(tokens.scalar_type());
+  const at::Tensor weights =  // [tokens, experts]
+      (routed * gate).reshape({o.top_k, tokens.size(0), o.experts}).sum(0);
+  Output out{.y = {}, .routes = std::move(r)};
+  for (int64_t e = 0; e < o.experts; ++e) {
+    const at::Tensor y =
+        run_expert(experts_[static_cast<size_t>(e)], tokens) * weights.narrow(1, e, 1);
+    out.y = out.y.defined() ? out.y + y : y;
+  }
+  out.y = out.y.view(x.sizes());
+  return out;
+}
+
 Moe::Output Moe::forward(const at::Tensor& x) const {
+  if (is_tracing()) return forward_densely(x);
   const at::Tensor tokens = x.reshape({-1, options_.dim});
   Output out{.y = {}, .routes = route(x)};
   const MoeRoutes& r = out.routes;

@@ -65,6 +65,7 @@ class Moe final : public torch::nn::Module {
     std::shared_ptr<Linear> fc1, fc2;
   };
   at::Tensor run_expert(const Expert& expert, const at::Tensor& x) const;
+  Output forward_densely(const at::Tensor& x) const;
 
   MoeOptions options_;
   std::vector<Expert> experts_;

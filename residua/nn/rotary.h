@@ -17,7 +17,12 @@ class Rotary {
  private:
   int64_t channels_;
   double base_;
-  mutable at::Tensor cos_, sin_;  // [positions, channels], grown on demand
+  struct Tables {
+    at::Tensor cos, sin;  // [positions, channels]
+  };
+  Tables tables(int64_t positions, const at::Tensor& like) const;
+
+  mutable Tables kept_;  // grown on demand
 };
 
 }  // namespace residua

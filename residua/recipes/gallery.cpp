@@ -9,7 +9,7 @@
 #include "residua/recipes/compare.h"
 #include "residua/recipes/gallery_template.h"
 #include "residua/recipes/results.h"
-#include "residua/train/page.h"
+#include "residua/io/page.h"
 
 namespace residua {
 

@@ -136,4 +136,13 @@ Pipeline prediction_pipeline(const TrainedModel& trained) {
   return Pipeline(trained.info, any_size, Phase::test);
 }
 
+ImagePreprocessing prediction_images(const TrainedModel& trained) {
+  const Pipeline pipeline = prediction_pipeline(trained);
+  return {.height = pipeline.height(),
+          .width = pipeline.width(),
+          .resize = pipeline.resize(),
+          .mean = pipeline.mean(),
+          .stddev = pipeline.stddev()};
+}
+
 }  // namespace residua

@@ -12,6 +12,7 @@
 #include "residua/data/transform.h"
 #include "residua/models/model.h"
 #include "residua/recipes/experiment.h"
+#include "residua/runtime/image_input.h"
 #include "residua/train/options.h"
 
 namespace residua {
@@ -42,5 +43,8 @@ DataParts trained_data_parts(const TrainedModel& trained);
 // Test-phase preparation of images of any size: what the data's own pipeline does, after resizing
 // and cutting the middle where that takes images of one size only.
 Pipeline prediction_pipeline(const TrainedModel& trained);
+
+// The same as a plan holds it (runtime/plan_file.h).
+ImagePreprocessing prediction_images(const TrainedModel& trained);
 
 }  // namespace residua

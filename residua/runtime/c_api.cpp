@@ -5,8 +5,8 @@
 #include <string>
 
 #include "residua/core/error.h"
-#include "residua/graph/graph_file.h"
 #include "residua/graph/passes/passes.h"
+#include "residua/runtime/model_file.h"
 #include "residua/runtime/residua.h"
 #include "residua/runtime/session.h"
 
@@ -71,13 +71,11 @@ void need(const void* pointer, const char* what) {
                          {.where = what, .rule = "the pointer is null"});
 }
 
-residua::PlanOptions parse_options(const char* text) {
-  residua::PlanOptions options;
+residua::Json parse_options(const char* text) {
   residua::Json values = residua::Json::object();
   std::istringstream words(text == nullptr ? "" : text);
   for (std::string word; words >> word;) residua::merge_key_value(values, word);
-  residua::assign(options, values, "options");
-  return options;
+  return values;
 }
 
 residua_status describe_end(const std::vector<std::string>& names,
@@ -108,9 +106,11 @@ residua_status residua_model_open(const char* path, const char* options, residua
   return guarded([&] {
     need(path, "path");
     need(model, "model");
-    const auto parsed = parse_options(options);
-    *model =
-        new residua_model{std::make_shared<const residua::Plan>(residua::read_graph(path), parsed)};
+    const auto set = parse_options(options);
+    residua::ModelFile file = residua::read_model(path);
+    const residua::PlanOptions chosen = residua::plan_options(file, set);
+    if (file.kind != residua::ModelKind::plan) residua::optimise(file.graph);
+    *model = new residua_model{std::make_shared<const residua::Plan>(file.graph, chosen)};
   });
 }
 

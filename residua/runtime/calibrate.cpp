@@ -34,7 +34,7 @@ struct Observer {
       outputs.push_back(memory.back().data());
     }
   }
-  void run(const Sample& sample) {
+  void run(const CalibrationSample& sample) {
     const Plan& plan = session.plan();
     std::vector<const void*> inputs;
     for (const TensorData& t : sample) inputs.push_back(t.bytes.data());
@@ -103,7 +103,8 @@ double divergence(const std::vector<int64_t>& histogram, size_t bins, size_t lev
 
 std::vector<ValueStatistics> observe_values(const Graph& graph,
                                             std::span<const ObservedValue> values,
-                                            std::span<const Sample> samples, int64_t threads) {
+                                            std::span<const CalibrationSample> samples,
+                                            int64_t threads) {
   if (samples.empty())
     throw Error(ErrorKind::invalid_argument,
                 {.where = "calibration", .rule = "needs samples", .expected = "at least one"});
@@ -111,7 +112,7 @@ std::vector<ValueStatistics> observe_values(const Graph& graph,
   if (values.empty()) return all;
   Observer observer(
       std::make_shared<const Plan>(observed_graph(graph, values), PlanOptions{.threads = threads}));
-  for (const Sample& sample : samples) {
+  for (const CalibrationSample& sample : samples) {
     observer.run(sample);
     for (size_t i = 0; i < all.size(); ++i)
       add_range(observer.memory[i], graph.shape(values[i].value), values[i].channel_axis, all[i]);
@@ -122,7 +123,7 @@ std::vector<ValueStatistics> observe_values(const Graph& graph,
     for (double& mean : all[i].channel_mean) mean /= places;
     all[i].histogram.assign(kBins, 0);
   }
-  for (const Sample& sample : samples) {
+  for (const CalibrationSample& sample : samples) {
     observer.run(sample);
     for (size_t i = 0; i < all.size(); ++i) add_histogram(observer.memory[i], all[i]);
   }

@@ -31,13 +31,14 @@ struct ObservedValue {
 };
 
 // Inputs of one run, in the graph's order, types and shapes.
-using Sample = std::vector<TensorData>;
+using CalibrationSample = std::vector<TensorData>;
 
 // Runs the graph in float32 over all samples, twice: for the ranges, then for the histograms.
 // Throws ErrorKind::invalid_argument without samples or for one that does not fit.
 std::vector<ValueStatistics> observe_values(const Graph& graph,
                                             std::span<const ObservedValue> values,
-                                            std::span<const Sample> samples, int64_t threads = 0);
+                                            std::span<const CalibrationSample> samples,
+                                            int64_t threads = 0);
 
 // The largest absolute value that is kept; larger ones saturate.
 //   min_max     the largest seen

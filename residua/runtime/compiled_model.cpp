@@ -21,6 +21,46 @@ namespace {
 
 }  // namespace
 
+std::map<std::string, int64_t> sizes_for(const Graph& graph, std::span<const Shape> shapes) {
+  if (shapes.size() != graph.inputs.size())
+    throw Error(ErrorKind::invalid_argument, {.where = "model",
+                                              .rule = "there must be a shape for each input",
+                                              .expected = std::to_string(graph.inputs.size()),
+                                              .received = std::to_string(shapes.size())});
+  std::map<std::string, int64_t> sizes;
+  for (const auto& [name, symbol] : graph.symbols) sizes[name] = symbol.size;
+  std::map<std::string, int64_t> found;
+  for (size_t i = 0; i < shapes.size(); ++i) {
+    const Value& input = graph.value(graph.inputs[i]);
+    if (shapes[i].size() != input.type.shape.size())
+      wrong_shape(input, shapes[i], "the input has another number of axes");
+    for (size_t axis = 0; axis < shapes[i].size(); ++axis) {
+      const int64_t size = shapes[i][axis];
+      const auto rule = std::find_if(graph.axes.begin(), graph.axes.end(), [&](const AxisRule& r) {
+        return r.value == graph.inputs[i] && r.axis == static_cast<int64_t>(axis);
+      });
+      if (rule == graph.axes.end() || rule->rule.factor == 0) {
+        if (size != input.type.shape[axis])
+          wrong_shape(input, shapes[i], fmt::format("axis {} has one size only", axis));
+        continue;
+      }
+      const int64_t rest = size - rule->rule.offset;
+      if (rest % rule->rule.factor != 0)
+        wrong_shape(input, shapes[i],
+                    fmt::format("axis {} must be {} {} + {}", axis, rule->rule.factor,
+                                rule->rule.symbol, rule->rule.offset));
+      const int64_t symbol = rest / rule->rule.factor;
+      const auto [at, fresh] = found.try_emplace(rule->rule.symbol, symbol);
+      if (!fresh && at->second != symbol)
+        wrong_shape(
+            input, shapes[i],
+            fmt::format("axis {} must agree with the other axes of '{}'", axis, rule->rule.symbol));
+    }
+  }
+  for (const auto& [name, size] : found) sizes[name] = size;
+  return sizes;
+}
+
 // A plan with the sessions that are not running.
 struct CompiledModel::Compiled {
   std::shared_ptr<const Plan> plan;
@@ -50,53 +90,25 @@ CompiledModel::CompiledModel(Graph graph, const PlanOptions& options, size_t mos
       most_plans_(std::max<size_t>(most_plans, 1)),
       weights_(std::make_shared<WeightStore>()) {
   optimise(graph_);
+  compile_first();
+}
+
+CompiledModel::CompiledModel(ModelFile file, const PlanOptions& options, size_t most_plans)
+    : graph_(std::move(file.graph)),
+      options_(options),
+      most_plans_(std::max<size_t>(most_plans, 1)),
+      weights_(std::make_shared<WeightStore>()) {
+  if (file.kind != ModelKind::plan) optimise(graph_);
+  compile_first();
+}
+
+void CompiledModel::compile_first() {
   std::vector<Shape> shapes;
   for (const ValueId v : graph_.inputs) shapes.push_back(graph_.shape(v));
   compiled_for(shapes);
 }
 
 CompiledModel::~CompiledModel() = default;
-
-std::map<std::string, int64_t> CompiledModel::sizes_of(std::span<const Shape> shapes) const {
-  if (shapes.size() != graph_.inputs.size())
-    throw Error(ErrorKind::invalid_argument, {.where = "model",
-                                              .rule = "there must be a shape for each input",
-                                              .expected = std::to_string(graph_.inputs.size()),
-                                              .received = std::to_string(shapes.size())});
-  std::map<std::string, int64_t> sizes;
-  for (const auto& [name, symbol] : graph_.symbols) sizes[name] = symbol.size;
-  std::map<std::string, int64_t> found;
-  for (size_t i = 0; i < shapes.size(); ++i) {
-    const Value& input = graph_.value(graph_.inputs[i]);
-    if (shapes[i].size() != input.type.shape.size())
-      wrong_shape(input, shapes[i], "the input has another number of axes");
-    for (size_t axis = 0; axis < shapes[i].size(); ++axis) {
-      const int64_t size = shapes[i][axis];
-      const auto rule =
-          std::find_if(graph_.axes.begin(), graph_.axes.end(), [&](const AxisRule& r) {
-            return r.value == graph_.inputs[i] && r.axis == static_cast<int64_t>(axis);
-          });
-      if (rule == graph_.axes.end() || rule->rule.factor == 0) {
-        if (size != input.type.shape[axis])
-          wrong_shape(input, shapes[i], fmt::format("axis {} has one size only", axis));
-        continue;
-      }
-      const int64_t rest = size - rule->rule.offset;
-      if (rest % rule->rule.factor != 0)
-        wrong_shape(input, shapes[i],
-                    fmt::format("axis {} must be {} {} + {}", axis, rule->rule.factor,
-                                rule->rule.symbol, rule->rule.offset));
-      const int64_t symbol = rest / rule->rule.factor;
-      const auto [at, fresh] = found.try_emplace(rule->rule.symbol, symbol);
-      if (!fresh && at->second != symbol)
-        wrong_shape(
-            input, shapes[i],
-            fmt::format("axis {} must agree with the other axes of '{}'", axis, rule->rule.symbol));
-    }
-  }
-  for (const auto& [name, size] : found) sizes[name] = size;
-  return sizes;
-}
 
 std::shared_ptr<CompiledModel::Compiled> CompiledModel::compiled_for(
     std::span<const Shape> shapes) {

@@ -56,6 +56,7 @@ bool lower(const op::FusedBlock& o, Lowering& l) {
         });
       },
       scratch * threads);
+  step.info.arithmetic = DType::f32;
   for (size_t i = 0; i < 3; ++i) {
     const bool before_stride = !o.conv_first && i == 0;
     step.info.operations += 2 * elements_of(l.shape(l.input(2 * i + 1))) * x_shape[0] *

@@ -273,9 +273,23 @@ bool lower(const op::PixelShuffle& o, Lowering& l) {
   return true;
 }
 
+namespace {
+
+// Whether numbers of the first type are numbers of the second.
+bool may_keep(DType from, DType to) {
+  return from == to || to == DType::f64 ||
+         (to == DType::f32 && (from == DType::bf16 || from == DType::f16));
+}
+
+}  // namespace
+
 bool lower(const op::Cast& o, Lowering& l) {
   const DType to = l.graph().value(l.output()).type.dtype;
   if (l.is_real(l.input(0)) && l.is_real(l.output())) {  // both are kept in the working type
+    if (l.is_constant(l.input(0)) && may_keep(l.graph().value(l.input(0)).type.dtype, to)) {
+      l.share(0, l.first_form(l.input(0)));  // converted when a kernel asks for another type
+      return true;
+    }
     l.share(0, l.want(l.input(0), l.working(), l.preferred_layout(l.input(0))));
     return true;
   }

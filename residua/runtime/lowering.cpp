@@ -229,7 +229,9 @@ void Lowering::unsupported(const std::string& rule) const {
 bool Lowering::is_real(ValueId value) const { return is_real_type(graph_.value(value).type.dtype); }
 
 bool Lowering::is_constant(ValueId value) const {
-  return graph_.value(value).constant.has_value() || quantized_[static_cast<size_t>(value)];
+  if (graph_.value(value).constant || quantized_[static_cast<size_t>(value)]) return true;
+  const auto& forms = forms_of_[static_cast<size_t>(value)];
+  return !forms.empty() && form(forms.front()).is_constant();
 }
 
 FormId Lowering::first_form(ValueId value) {
@@ -467,6 +469,7 @@ Step& Lowering::emit(std::unique_ptr<Step> step, std::string kind, std::string k
   if (step->info.name.empty() && !node_->outputs.empty())
     step->info.name = graph_.value(node_->outputs.front()).name;
   step->info.kind = std::move(kind);
+  step->info.arithmetic = working_;
   step->info.kernel = std::move(kernel);
   if (!writes.empty()) step->info.layout = layout_text(form(writes.front()));
   for (const auto* ids : {&reads, &writes})

@@ -43,12 +43,13 @@ struct PlanOptions {
 
 // One step, for tables of layers.
 struct LayerInfo {
-  std::string name;        // of the node, or of its first output
-  std::string kind;        // the operator, or what was put in: "reorder"
-  std::string kernel;      // which implementation runs
-  std::string layout;      // of the first output, with its type: "f32 blocked16 [1, 64, 56, 56]"
-  int64_t operations = 0;  // multiplications and additions
-  int64_t bytes = 0;       // read and written, weights included
+  std::string name = {};    // of the node, or of its first output
+  std::string kind = {};    // the operator, or what was put in: "reorder"
+  std::string kernel = {};  // which implementation runs
+  std::string layout = {};  // of the first output, with its type: "f32 blocked16 [1, 64, 56, 56]"
+  DType arithmetic = DType::f32;  // of the factors: f32, bf16, u8 or i8
+  int64_t operations = 0;         // multiplications and additions
+  int64_t bytes = 0;              // read and written, weights included
 };
 
 class Lowered;

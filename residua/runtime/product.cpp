@@ -155,6 +155,7 @@ void Product::emit(const ProductKernel& kernel, int64_t operations, bool flat) {
   Step& step = l_.emit(onednn_step(kernel.primitive, arguments, descs.scratchpad),
                        std::string(name_of(l_.node().operation)), kernel.name, {x, w, b}, {y});
   step.info.operations = operations;
+  step.info.arithmetic = source_type_;
   if (!follows_) emit_function_over(l_, activation_, y);
 }
 

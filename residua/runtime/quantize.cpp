@@ -44,7 +44,7 @@ class Quantizer {
     select();
   }
 
-  Graph run(std::span<const Sample> samples) {
+  Graph run(std::span<const CalibrationSample> samples) {
     const auto statistics = observe_values(in_, wanted_, samples, options_.threads);
     for (size_t i = 0; i < wanted_.size(); ++i) {
       types_[wanted_[i].value] = integer_type(statistics[i]);
@@ -287,7 +287,7 @@ void QuantizeOptions::fields(Fields& f) {
         {.min = 0});
 }
 
-Graph quantize(const Graph& graph, std::span<const Sample> samples,
+Graph quantize(const Graph& graph, std::span<const CalibrationSample> samples,
                const QuantizeOptions& options) {
   return Quantizer(graph, options).run(samples);
 }

@@ -31,7 +31,7 @@ struct QuantizeOptions {
 
 // Throws ErrorKind::not_found for a name in `keep` that no node has, and what observe_values
 // throws.
-Graph quantize(const Graph& graph, std::span<const Sample> samples,
+Graph quantize(const Graph& graph, std::span<const CalibrationSample> samples,
                const QuantizeOptions& options = {});
 
 }  // namespace residua

@@ -1,7 +1,7 @@
 /* The C interface of compiled models. Plain C99; the library is residua_runtime.
  *
  *   residua_model* model = NULL;
- *   if (residua_model_open("resnet50.residua", NULL, &model) != RESIDUA_OK)
+ *   if (residua_model_open("resnet50.plan", NULL, &model) != RESIDUA_OK)
  *     fprintf(stderr, "%s\n", residua_last_error());
  *   residua_session* session = NULL;
  *   residua_session_new(model, &session);
@@ -48,8 +48,9 @@ const char* residua_last_error(void);
 typedef struct residua_model residua_model;
 typedef struct residua_session residua_session;
 
-/* Options are text, `key=value` separated by spaces: dtype=fp32|bf16, threads=2,
- * kernels=fixed|measured, winograd=true, fused_blocks=true, cache=FOLDER; NULL for the defaults. */
+/* `path` is a plan, a graph or an ONNX model. Options are text, `key=value` separated by spaces:
+ * dtype=fp32|bf16, threads=2, kernels=fixed|measured, winograd=true, fused_blocks=true,
+ * cache=FOLDER; what they do not say the plan says, or the defaults; NULL says nothing. */
 residua_status residua_model_open(const char* path, const char* options, residua_model** model);
 void residua_model_free(residua_model* model);
 

@@ -2,7 +2,7 @@
 // The C interface (residua.h) for C++: handles that free themselves, failures as exceptions. Only a
 // header, so it may be compiled by another compiler than the library.
 //
-//   residua::runtime::Model model("resnet50.residua", "threads=2");
+//   residua::runtime::Model model("resnet50.plan", "threads=2");
 //   residua::runtime::Session session(model);
 //   session.run({image.data()}, {scores.data()});
 

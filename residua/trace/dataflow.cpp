@@ -22,30 +22,34 @@ class Makers {
     const auto made = made_.find(tensor.unsafeGetTensorImpl());
     const TensorSource source = made == made_.end() ? TensorSource{} : made->second;
     const auto written = written_.find(memory(tensor));
-    if (written != written_.end() && written->second.tensor != tensor.unsafeGetTensorImpl() &&
-        written->second.call > source.call)
-      throw Error(ErrorKind::unsupported,
-                  {.where = call.name,
-                   .rule = "reads memory that was changed in place through another view, which a "
-                           "graph cannot say",
-                   .hint = "compute the changed tensor anew"});
-    return source;
+    if (written == written_.end() || written->second.tensor == tensor.unsafeGetTensorImpl() ||
+        written->second.call < source.call)
+      return source;
+    // Whatever does not depend on the input may be written in any way: it is a constant.
+    if (!written->second.of_input) return {};
+    throw Error(ErrorKind::unsupported,
+                {.where = call.name,
+                 .rule = "reads memory that was changed in place through another view, which a "
+                         "graph cannot say",
+                 .hint = "compute the changed tensor anew"});
   }
 
-  void add(const Call& call, int64_t index) {
+  void add(const Call& call, int64_t index, bool reads_input) {
     int64_t output = 0;
     for (const c10::IValue& value : call.outputs)
       for (const at::Tensor& tensor : tensors_of(value)) {
         made_[tensor.unsafeGetTensorImpl()] = {index, output++};
-        if (writes_into_argument(call))
-          written_[memory(tensor)] = {tensor.unsafeGetTensorImpl(), index};
+        if (!writes_into_argument(call)) continue;
+        Write& write = written_[memory(tensor)];
+        write = {tensor.unsafeGetTensorImpl(), index, write.of_input || reads_input};
       }
   }
 
  private:
   struct Write {
-    const at::TensorImpl* tensor;
-    int64_t call;
+    const at::TensorImpl* tensor = nullptr;
+    int64_t call = -1;
+    bool of_input = false;  // this or one before it depends on the input
   };
   static const void* memory(const at::Tensor& tensor) {
     return tensor.has_storage() ? tensor.storage().unsafeGetStorageImpl() : nullptr;
@@ -106,7 +110,7 @@ Dataflow resolve(std::vector<Call> calls, const std::vector<at::Tensor>& inputs,
                   {.where = call.name,
                    .rule = "what follows depends on a number computed from the input, which a "
                            "graph cannot say"});
-    makers.add(call, static_cast<int64_t>(i));
+    makers.add(call, static_cast<int64_t>(i), resolved.reads_input);
     flow.resolved.push_back(std::move(resolved));
   }
   const Call end{.name = "output", .inputs = {}, .outputs = {}};

@@ -13,29 +13,29 @@ std::vector<ValueId> with_parameters(std::vector<ValueId> inputs) {
   return inputs;
 }
 
-void lower_batch_norm(Lowering& l) {
+void lower_batch_norm(TraceLowering& l) {
   if (l.flag(5)) l.unsupported("is in training mode; call eval() first");
   l.give(l.add(op::BatchNorm{l.number(7)},
                with_parameters({l.tensor(0), l.tensor(3), l.tensor(4), l.tensor_or_none(1),
                                 l.tensor_or_none(2)})));
 }
 
-void lower_layer_norm(Lowering& l) {
+void lower_layer_norm(TraceLowering& l) {
   l.give(
       l.add(op::LayerNorm{.axes = static_cast<int64_t>(l.integers(1).size()), .eps = l.number(4)},
             with_parameters({l.tensor(0), l.tensor_or_none(2), l.tensor_or_none(3)})));
 }
 
-void lower_group_norm(Lowering& l) {
+void lower_group_norm(TraceLowering& l) {
   l.give(l.add(op::GroupNorm{.groups = l.integer(1), .eps = l.number(4)},
                with_parameters({l.tensor(0), l.tensor_or_none(2), l.tensor_or_none(3)})));
 }
 
-void lower_softmax(Lowering& l) {
+void lower_softmax(TraceLowering& l) {
   l.give(l.add(op::Softmax{.axis = l.axis(1, l.example(0).dim())}, {l.tensor(0)}));
 }
 
-void lower_log_softmax(Lowering& l) {
+void lower_log_softmax(TraceLowering& l) {
   l.give(l.add(op::Softmax{.axis = l.axis(1, l.example(0).dim()), .log = true}, {l.tensor(0)}));
 }
 
@@ -45,13 +45,13 @@ std::vector<int64_t> pool_sizes(std::vector<int64_t> sizes, const std::vector<in
   return sizes;
 }
 
-std::vector<int64_t> pool_padding(Lowering& l, size_t i) {
+std::vector<int64_t> pool_padding(TraceLowering& l, size_t i) {
   std::vector<int64_t> padding = pool_sizes(l.integers(i), {0, 0});
   padding.insert(padding.end(), padding.begin(), padding.begin() + 2);
   return padding;
 }
 
-void lower_max_pool(Lowering& l) {
+void lower_max_pool(TraceLowering& l) {
   const auto kernel = pool_sizes(l.integers(1), {});
   l.give(l.add(op::Pool{.kind = PoolKind::max,
                         .kernel = kernel,
@@ -62,7 +62,7 @@ void lower_max_pool(Lowering& l) {
                {l.tensor(0)}));
 }
 
-void lower_avg_pool(Lowering& l) {
+void lower_avg_pool(TraceLowering& l) {
   if (l.has(6)) l.unsupported("has a divisor of its own");
   const auto kernel = pool_sizes(l.integers(1), {});
   l.give(l.add(op::Pool{.kind = PoolKind::average,
@@ -74,15 +74,15 @@ void lower_avg_pool(Lowering& l) {
                {l.tensor(0)}));
 }
 
-void lower_adaptive_avg(Lowering& l) {
+void lower_adaptive_avg(TraceLowering& l) {
   l.give(l.add(op::AdaptivePool{PoolKind::average, pool_sizes(l.integers(1), {})}, {l.tensor(0)}));
 }
 
-void lower_adaptive_max(Lowering& l) {
+void lower_adaptive_max(TraceLowering& l) {
   l.give(l.add(op::AdaptivePool{PoolKind::max, pool_sizes(l.integers(1), {})}, {l.tensor(0)}));
 }
 
-std::vector<int64_t> axes_of(Lowering& l, std::vector<int64_t> axes) {
+std::vector<int64_t> axes_of(TraceLowering& l, std::vector<int64_t> axes) {
   const int64_t rank = l.example(0).dim();
   if (axes.empty())
     for (int64_t i = 0; i < rank; ++i) axes.push_back(i);
@@ -94,7 +94,7 @@ std::vector<int64_t> axes_of(Lowering& l, std::vector<int64_t> axes) {
 
 // (self, [type]) or (self, axes, keep, [type])
 template <ReduceKind kind>
-void lower_sum_or_mean(Lowering& l) {
+void lower_sum_or_mean(TraceLowering& l) {
   const bool of_all = !l.has(2) && (!l.has(1) || l.result().dim() == 0);
   op::Reduce reduce{.kind = kind,
                     .axes = of_all ? axes_of(l, {}) : axes_of(l, l.integers(1)),
@@ -105,14 +105,14 @@ void lower_sum_or_mean(Lowering& l) {
 
 // (self, axes, keep)
 template <ReduceKind kind>
-void lower_extreme(Lowering& l) {
+void lower_extreme(TraceLowering& l) {
   l.give(l.add(op::Reduce{.kind = kind, .axes = axes_of(l, l.integers(1)), .keep = l.flag(2)},
                {l.tensor(0)}));
 }
 
 // (self), (self, other) or (self, axis, keep) with places
 template <ReduceKind kind, BinaryKind between>
-void lower_max(Lowering& l) {
+void lower_max(TraceLowering& l) {
   if (l.is_tensor(1)) return l.give(l.add(op::Binary{.kind = between}, {l.tensor(0), l.tensor(1)}));
   if (!l.has(1))
     return l.give(l.add(op::Reduce{.kind = kind, .axes = axes_of(l, {})}, {l.tensor(0)}));
@@ -123,7 +123,7 @@ void lower_max(Lowering& l) {
 }
 
 // (self, unbiased), (self, axes, unbiased, keep) or (self, axes, correction, keep)
-void lower_var(Lowering& l) {
+void lower_var(TraceLowering& l) {
   const bool of_all = !l.has(2) && !l.has(3);
   double correction = 1;
   if (of_all)
@@ -139,7 +139,7 @@ void lower_var(Lowering& l) {
 }
 
 // (self, p), (self, p, axes, keep)
-void lower_norm(Lowering& l) {
+void lower_norm(TraceLowering& l) {
   if (l.has(1) && l.number(1) != 2) l.unsupported("is not the Euclidean norm");
   l.give(l.add(op::Reduce{.kind = ReduceKind::l2,
                           .axes = axes_of(l, l.has(2) ? l.integers(2) : std::vector<int64_t>{}),
@@ -147,7 +147,7 @@ void lower_norm(Lowering& l) {
                {l.tensor(0)}));
 }
 
-void lower_argmax(Lowering& l) {
+void lower_argmax(TraceLowering& l) {
   if (!l.has(1)) l.unsupported("is over all places; name an axis");
   l.give(
       l.add(op::ArgMax{.axis = l.axis(1, l.example(0).dim()), .keep = l.flag(2)}, {l.tensor(0)}));

@@ -10,70 +10,70 @@ namespace residua {
 
 namespace {
 
-ValueId function(Lowering& l, UnaryKind kind, ValueId x, double alpha = 0, double beta = 0) {
+ValueId function(TraceLowering& l, UnaryKind kind, ValueId x, double alpha = 0, double beta = 0) {
   return l.add(op::Unary{{kind, alpha, beta}}, {x});
 }
 
 // Integers become floating-point first, as libtorch's functions do.
-ValueId in_result_type(Lowering& l, size_t i) {
+ValueId in_result_type(TraceLowering& l, size_t i) {
   return l.cast(l.tensor(i), dtype_of(l.result().scalar_type()));
 }
 
 template <UnaryKind kind>
-void lower_function(Lowering& l) {
+void lower_function(TraceLowering& l) {
   l.give(function(l, kind, in_result_type(l, 0)));
 }
 
-void lower_gelu(Lowering& l) {
+void lower_gelu(TraceLowering& l) {
   const bool tanh = l.has(1) && l.text(1) == "tanh";
   l.give(function(l, tanh ? UnaryKind::gelu_tanh : UnaryKind::gelu, l.tensor(0)));
 }
 
-void lower_elu(Lowering& l) {
+void lower_elu(TraceLowering& l) {
   if (l.number(2) != 1 || l.number(3) != 1) l.unsupported("has scales other than 1");
   l.give(function(l, UnaryKind::elu, l.tensor(0), l.number(1)));
 }
 
-void lower_leaky_relu(Lowering& l) {
+void lower_leaky_relu(TraceLowering& l) {
   l.give(function(l, UnaryKind::leaky_relu, l.tensor(0), l.number(1)));
 }
 
-void lower_softplus(Lowering& l) {
+void lower_softplus(TraceLowering& l) {
   l.give(function(l, UnaryKind::softplus, l.tensor(0), 0, l.number(1)));
 }
 
 // -softplus(-x)
-void lower_log_sigmoid(Lowering& l) {
+void lower_log_sigmoid(TraceLowering& l) {
   const ValueId negated = function(l, UnaryKind::negate, l.tensor(0));
   l.give(function(l, UnaryKind::negate, function(l, UnaryKind::softplus, negated, 0, 1)));
 }
 
-void lower_relu6(Lowering& l) { l.give(function(l, UnaryKind::clamp, l.tensor(0), 0, 6)); }
+void lower_relu6(TraceLowering& l) { l.give(function(l, UnaryKind::clamp, l.tensor(0), 0, 6)); }
 
 // (self, [min], [max])
-void lower_clamp(Lowering& l) {
+void lower_clamp(TraceLowering& l) {
   if (l.is_tensor(1) || l.is_tensor(2)) l.unsupported("has tensors for bounds");
   const double infinity = std::numeric_limits<double>::infinity();
   l.give(function(l, UnaryKind::clamp, in_result_type(l, 0), l.has(1) ? l.number(1) : -infinity,
                   l.has(2) ? l.number(2) : infinity));
 }
 
-void lower_clamp_min(Lowering& l) {
+void lower_clamp_min(TraceLowering& l) {
   l.give(function(l, UnaryKind::clamp, in_result_type(l, 0), l.number(1),
                   std::numeric_limits<double>::infinity()));
 }
 
-void lower_clamp_max(Lowering& l) {
+void lower_clamp_max(TraceLowering& l) {
   l.give(function(l, UnaryKind::clamp, in_result_type(l, 0),
                   -std::numeric_limits<double>::infinity(), l.number(1)));
 }
 
 // Argument i, a tensor or a number, as a value of this type.
-ValueId operand(Lowering& l, size_t i, DType dtype) {
+ValueId operand(TraceLowering& l, size_t i, DType dtype) {
   return l.is_tensor(i) ? l.cast(l.tensor(i), dtype) : l.scalar(l.number(i), dtype);
 }
 
-at::ScalarType common_type(Lowering& l, size_t a, size_t b) {
+at::ScalarType common_type(TraceLowering& l, size_t a, size_t b) {
   if (!l.is_tensor(b)) {
     const at::ScalarType type = l.example(a).scalar_type();
     const double number = l.number(b);
@@ -84,20 +84,20 @@ at::ScalarType common_type(Lowering& l, size_t a, size_t b) {
 }
 
 template <BinaryKind kind>
-void lower_arithmetic(Lowering& l) {
+void lower_arithmetic(TraceLowering& l) {
   const DType dtype = dtype_of(l.result().scalar_type());
   l.give(l.add(op::Binary{.kind = kind}, {operand(l, 0, dtype), operand(l, 1, dtype)}));
 }
 
 template <BinaryKind kind>
-void lower_comparison(Lowering& l) {
+void lower_comparison(TraceLowering& l) {
   const DType dtype = dtype_of(common_type(l, 0, 1));
   l.give(l.add(op::Binary{.kind = kind}, {operand(l, 0, dtype), operand(l, 1, dtype)}));
 }
 
 // (a, b, alpha): a + alpha b; `reversed`: b - alpha a
 template <BinaryKind kind, bool reversed>
-void lower_sum(Lowering& l) {
+void lower_sum(TraceLowering& l) {
   const DType dtype = dtype_of(l.result().scalar_type());
   const size_t first = reversed ? 1 : 0, second = reversed ? 0 : 1;
   const double alpha = l.has(2) ? l.number(2) : 1;
@@ -106,7 +106,7 @@ void lower_sum(Lowering& l) {
   l.give(l.add(op::Binary{.kind = kind}, {operand(l, first, dtype), b}));
 }
 
-void lower_divide(Lowering& l) {
+void lower_divide(TraceLowering& l) {
   const DType dtype = dtype_of(l.result().scalar_type());
   const bool floors = l.has(2) && l.text(2) == "floor";
   if (l.has(2) && !floors) l.unsupported("rounds towards zero");
@@ -116,7 +116,7 @@ void lower_divide(Lowering& l) {
 
 // self + value a b (or a / b)
 template <BinaryKind kind>
-void lower_addc(Lowering& l) {
+void lower_addc(TraceLowering& l) {
   const DType dtype = dtype_of(l.result().scalar_type());
   ValueId term = l.add(op::Binary{.kind = kind}, {l.tensor(1), l.tensor(2)});
   if (l.has(3) && l.number(3) != 1)
@@ -124,27 +124,36 @@ void lower_addc(Lowering& l) {
   l.give(l.add(op::Binary{}, {l.tensor(0), term}));
 }
 
-void lower_where(Lowering& l) {
+// [n], [m] to [n, m]
+void lower_outer(TraceLowering& l) {
+  const auto sizes = l.result().sizes();
+  const DType dtype = dtype_of(l.result().scalar_type());
+  l.give(l.add(op::Binary{.kind = BinaryKind::multiply},
+               {l.reshape(l.cast(l.tensor(0), dtype), {sizes[0], 1}),
+                l.reshape(l.cast(l.tensor(1), dtype), {1, sizes[1]})}));
+}
+
+void lower_where(TraceLowering& l) {
   const DType dtype = dtype_of(l.result().scalar_type());
   l.give(l.add(op::Where{},
                {l.cast(l.tensor(0), DType::boolean), operand(l, 1, dtype), operand(l, 2, dtype)}));
 }
 
-void lower_masked_fill(Lowering& l) {
+void lower_masked_fill(TraceLowering& l) {
   l.give(l.add(op::Where{}, {l.tensor(1), operand(l, 2, l.dtype(l.tensor(0))), l.tensor(0)}));
 }
 
-void lower_to(Lowering& l) { l.give(l.cast(l.tensor(0), dtype_of(l.result().scalar_type()))); }
+void lower_to(TraceLowering& l) { l.give(l.cast(l.tensor(0), dtype_of(l.result().scalar_type()))); }
 
-void lower_same(Lowering& l) { l.give(l.tensor(0)); }
+void lower_same(TraceLowering& l) { l.give(l.tensor(0)); }
 
-void lower_dropout(Lowering& l) {
+void lower_dropout(TraceLowering& l) {
   if (l.flag(2)) l.unsupported("is in training mode; call eval() first");
   lower_same(l);
 }
 
 // self takes the numbers of another tensor.
-void lower_copy(Lowering& l) {
+void lower_copy(TraceLowering& l) {
   ValueId y = l.cast(l.tensor(1), dtype_of(l.result().scalar_type()));
   const auto sizes = l.result().sizes();
   if (at::IntArrayRef(l.shape(y)) != sizes) y = l.add(op::Expand{sizes.vec()}, {y});
@@ -209,6 +218,7 @@ std::vector<LowerEntry> number_lowerings() {
           {"ge", lower_comparison<BinaryKind::greater_equal>},
           {"addcmul", lower_addc<BinaryKind::multiply>},
           {"addcdiv", lower_addc<BinaryKind::divide>},
+          {"outer", lower_outer},
           {"where", lower_where},
           {"masked_fill", lower_masked_fill},
           {"to", lower_to},

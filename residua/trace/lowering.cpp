@@ -50,18 +50,18 @@ DType dtype_of(at::ScalarType type) {
   }
 }
 
-Lowering::Lowering(const Dataflow& flow, GraphBuilder& builder,
-                   const std::vector<std::pair<std::string, at::Tensor>>& named)
+TraceLowering::TraceLowering(const Dataflow& flow, GraphBuilder& builder,
+                             const std::vector<std::pair<std::string, at::Tensor>>& named)
     : flow_(flow), builder_(builder), made_(flow.calls.size()) {
   for (const auto& [name, tensor] : named)
     if (tensor.defined()) names_.emplace(tensor.unsafeGetTensorImpl(), name);
 }
 
-void Lowering::input(const at::Tensor& tensor, ValueId value) {
+void TraceLowering::input(const at::Tensor& tensor, ValueId value) {
   leaves_[tensor.unsafeGetTensorImpl()] = value;
 }
 
-void Lowering::run() {
+void TraceLowering::run() {
   for (call_ = 0; call_ < flow_.calls.size(); ++call_) {
     const ResolvedCall& resolved = flow_.resolved[call_];
     if (!resolved.needed) continue;
@@ -79,7 +79,7 @@ void Lowering::run() {
   }
 }
 
-std::string Lowering::owner_of_parameters() const {
+std::string TraceLowering::owner_of_parameters() const {
   for (const c10::IValue& argument : flow_.calls[call_].inputs)
     for (const at::Tensor& tensor : tensors_of(argument)) {
       const auto name = names_.find(tensor.unsafeGetTensorImpl());
@@ -88,18 +88,21 @@ std::string Lowering::owner_of_parameters() const {
   return {};
 }
 
-ValueId Lowering::value(const TensorSource& source, const at::Tensor& tensor) {
+ValueId TraceLowering::value(const TensorSource& source, const at::Tensor& tensor) {
   if (source.call < 0) return constant(tensor);
   const auto& values = made_[static_cast<size_t>(source.call)];
   const auto output = static_cast<size_t>(source.output);
-  if (output >= values.size() || values[output] == kNoValue)
-    throw Error(ErrorKind::unsupported,
-                {.where = flow_.calls[static_cast<size_t>(source.call)].name,
-                 .rule = fmt::format("its output {} has no place in a graph", output)});
-  return values[output];
+  if (output < values.size() && values[output] != kNoValue) return values[output];
+  const std::string& name = flow_.calls[static_cast<size_t>(source.call)].name;
+  if (name.find("empty") == std::string::npos)
+    throw Error(
+        ErrorKind::unsupported,
+        {.where = name, .rule = fmt::format("its output {} has no place in a graph", output)});
+  filled_outside_.push_back({source.call, tensor});
+  return constant(tensor);
 }
 
-ValueId Lowering::constant(const at::Tensor& tensor) {
+ValueId TraceLowering::constant(const at::Tensor& tensor) {
   const auto [known, is_new] = leaves_.emplace(tensor.unsafeGetTensorImpl(), kNoValue);
   if (!is_new) return known->second;
   const auto name = names_.find(tensor.unsafeGetTensorImpl());
@@ -114,17 +117,17 @@ ValueId Lowering::constant(const at::Tensor& tensor) {
   return id;
 }
 
-bool Lowering::has(size_t i) const {
+bool TraceLowering::has(size_t i) const {
   const auto& inputs = flow_.calls[call_].inputs;
   if (i >= inputs.size() || inputs[i].isNone()) return false;
   return !inputs[i].isTensor() || inputs[i].toTensor().defined();
 }
 
-bool Lowering::is_tensor(size_t i) const {
+bool TraceLowering::is_tensor(size_t i) const {
   return has(i) && flow_.calls[call_].inputs[i].isTensor();
 }
 
-std::vector<ValueId> Lowering::tensors(size_t i) {
+std::vector<ValueId> TraceLowering::tensors(size_t i) {
   const std::vector<at::Tensor> given = tensors_of(flow_.calls[call_].inputs.at(i));
   const auto& sources = flow_.resolved[call_].sources.at(i);
   std::vector<ValueId> ids;
@@ -132,17 +135,19 @@ std::vector<ValueId> Lowering::tensors(size_t i) {
   return ids;
 }
 
-ValueId Lowering::tensor(size_t i) {
+ValueId TraceLowering::tensor(size_t i) {
   const std::vector<ValueId> ids = tensors(i);
   if (ids.size() != 1) unsupported(fmt::format("argument {} is not one tensor", i));
   return ids[0];
 }
 
-ValueId Lowering::tensor_or_none(size_t i) { return is_tensor(i) ? tensor(i) : kNoValue; }
+ValueId TraceLowering::tensor_or_none(size_t i) { return is_tensor(i) ? tensor(i) : kNoValue; }
 
-at::Tensor Lowering::example(size_t i) const { return flow_.calls[call_].inputs.at(i).toTensor(); }
+at::Tensor TraceLowering::example(size_t i) const {
+  return flow_.calls[call_].inputs.at(i).toTensor();
+}
 
-at::Tensor Lowering::result(size_t i) const {
+at::Tensor TraceLowering::result(size_t i) const {
   for (const c10::IValue& output : flow_.calls[call_].outputs) {
     const std::vector<at::Tensor> given = tensors_of(output);
     if (i < given.size()) return given[i];
@@ -151,32 +156,34 @@ at::Tensor Lowering::result(size_t i) const {
   unsupported("gives no such output");
 }
 
-double Lowering::number(size_t i) const {
+double TraceLowering::number(size_t i) const {
   return flow_.calls[call_].inputs.at(i).toScalar().toDouble();
 }
-int64_t Lowering::integer(size_t i) const { return flow_.calls[call_].inputs.at(i).toInt(); }
-bool Lowering::flag(size_t i) const { return has(i) && flow_.calls[call_].inputs[i].toBool(); }
-std::string Lowering::text(size_t i) const { return flow_.calls[call_].inputs.at(i).toStringRef(); }
-std::vector<int64_t> Lowering::integers(size_t i) const {
+int64_t TraceLowering::integer(size_t i) const { return flow_.calls[call_].inputs.at(i).toInt(); }
+bool TraceLowering::flag(size_t i) const { return has(i) && flow_.calls[call_].inputs[i].toBool(); }
+std::string TraceLowering::text(size_t i) const {
+  return flow_.calls[call_].inputs.at(i).toStringRef();
+}
+std::vector<int64_t> TraceLowering::integers(size_t i) const {
   return has(i) ? flow_.calls[call_].inputs[i].toIntVector() : std::vector<int64_t>{};
 }
 
-int64_t Lowering::axis(size_t i, int64_t rank) const {
+int64_t TraceLowering::axis(size_t i, int64_t rank) const {
   const int64_t axis = integer(i);
   return axis < 0 ? axis + rank : axis;
 }
 
-ValueId Lowering::add(Operation operation, std::vector<ValueId> inputs) {
+ValueId TraceLowering::add(Operation operation, std::vector<ValueId> inputs) {
   return builder_.add(std::move(operation), std::move(inputs), module_);
 }
 
-void Lowering::give(ValueId value, size_t output) {
+void TraceLowering::give(ValueId value, size_t output) {
   auto& values = made_[call_];
   if (values.size() <= output) values.resize(output + 1, kNoValue);
   values[output] = value;
 }
 
-ValueId Lowering::scalar(double number, DType dtype) {
+ValueId TraceLowering::scalar(double number, DType dtype) {
   for (const auto& [known, id] : scalars_)
     if (known == number && this->dtype(id) == dtype) return id;
   at::ScalarType type = at::kFloat;
@@ -192,20 +199,20 @@ ValueId Lowering::scalar(double number, DType dtype) {
   return id;
 }
 
-std::vector<ValueId> Lowering::add_all(Operation operation, std::vector<ValueId> inputs) {
+std::vector<ValueId> TraceLowering::add_all(Operation operation, std::vector<ValueId> inputs) {
   return builder_.add_all(std::move(operation), std::move(inputs), module_);
 }
 
-ValueId Lowering::cast(ValueId value, DType dtype) {
+ValueId TraceLowering::cast(ValueId value, DType dtype) {
   return this->dtype(value) == dtype ? value : add(op::Cast{dtype}, {value});
 }
 
-ValueId Lowering::reshape(ValueId value, const at::IntArrayRef& sizes) {
+ValueId TraceLowering::reshape(ValueId value, const at::IntArrayRef& sizes) {
   if (at::IntArrayRef(shape(value)) == sizes) return value;
   return add(op::Reshape{sizes.vec()}, {value});
 }
 
-void Lowering::unsupported(std::string rule) const {
+void TraceLowering::unsupported(std::string rule) const {
   const Call& call = flow_.calls[call_];
   throw Error(
       ErrorKind::unsupported,

@@ -15,15 +15,23 @@ namespace residua {
 
 DType dtype_of(at::ScalarType type);
 
-class Lowering {
+class TraceLowering {
  public:
   // `named`: parameters and buffers, whose names their constants get.
-  Lowering(const Dataflow& flow, GraphBuilder& builder,
-           const std::vector<std::pair<std::string, at::Tensor>>& named);
+  TraceLowering(const Dataflow& flow, GraphBuilder& builder,
+                const std::vector<std::pair<std::string, at::Tensor>>& named);
 
   void input(const at::Tensor& tensor, ValueId value);
   void run();  // all needed calls
   ValueId value(const TensorSource& source, const at::Tensor& tensor);
+
+  // Tensors that were read although no operation had written them: by `torch::tensor`, or by a
+  // kernel of the network's own, whose numbers may depend on the input.
+  struct FilledOutside {
+    int64_t call;
+    at::Tensor tensor;
+  };
+  const std::vector<FilledOutside>& filled_outside() const { return filled_outside_; }
 
   // --- arguments of the present call, by their place in the schema
   bool has(size_t i) const;  // given and not None (nor an undefined tensor)
@@ -59,6 +67,7 @@ class Lowering {
   GraphBuilder& builder_;
   std::unordered_map<const at::TensorImpl*, std::string> names_;
   std::unordered_map<const at::TensorImpl*, ValueId> leaves_;
+  std::vector<FilledOutside> filled_outside_;
   std::vector<at::Tensor> kept_;            // constants, so that their addresses are not used again
   std::vector<std::vector<ValueId>> made_;  // of each call
   std::vector<std::pair<double, ValueId>> scalars_;
@@ -66,7 +75,7 @@ class Lowering {
   std::string module_;  // whose parameters the present call reads
 };
 
-using LowerFunction = void (*)(Lowering&);
+using LowerFunction = void (*)(TraceLowering&);
 struct LowerEntry {
   std::string_view name;  // without "aten::" and without a trailing "_"
   LowerFunction lower;

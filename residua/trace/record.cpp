@@ -37,7 +37,8 @@ std::unique_ptr<at::ObserverContext> call_begins(const at::RecordFunction& funct
   if (!context->outermost) return context;
   context->index = recording->calls.size();
   const auto inputs = function.inputs();
-  recording->calls.push_back({function.name(), inputs.vec(), {}});
+  recording->calls.push_back(
+      {function.name(), std::vector<c10::IValue>(inputs.begin(), inputs.end()), {}});
   return context;
 }
 

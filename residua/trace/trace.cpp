@@ -23,10 +23,10 @@ int64_t size_of(const SymbolRule& axis, const Sizes& sizes) {
   return axis.factor * found->second + axis.offset;
 }
 
-at::Tensor example(const TraceInput& input, const Sizes& sizes) {
+at::Tensor example(const TraceInput& input, const Sizes& sizes, uint64_t seed) {
   Shape shape;
   for (const SymbolRule& axis : input.axes) shape.push_back(size_of(axis, sizes));
-  at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(1);
+  at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(seed);
   if (input.dtype == DType::i64) return at::randint(input.ids, shape, generator, at::kLong);
   if (input.dtype != DType::f32)
     throw Error(ErrorKind::unsupported, {.where = input.name,
@@ -44,15 +44,41 @@ void check_sizes(const std::map<std::string, Symbol>& symbols, const Sizes& size
                                      .received = std::to_string(sizes.at(name))});
 }
 
-// What libtorch refuses, such as shapes that do not fit, as an error of ours.
-std::vector<Call> record(const TracedFunction& function, const std::vector<at::Tensor>& examples,
-                         std::vector<at::Tensor>& outputs) {
+struct Recorded {
+  std::vector<at::Tensor> examples = {}, outputs = {};
+  std::vector<Call> calls = {};
+};
+
+Recorded record(const TracedFunction& function, const std::vector<TraceInput>& inputs,
+                const Sizes& sizes, uint64_t seed) {
+  Recorded recorded;
+  for (const TraceInput& input : inputs) recorded.examples.push_back(example(input, sizes, seed));
+  // What libtorch refuses, such as shapes that do not fit, is an error of ours.
   try {
-    return record_calls([&] { outputs = function(examples); });
+    recorded.calls = record_calls([&] { recorded.outputs = function(recorded.examples); });
   } catch (const c10::Error& e) {
     throw Error(ErrorKind::unsupported, {.where = "trace",
                                          .rule = "the network does not take an input of this size",
                                          .received = e.what_without_backtrace()});
+  }
+  return recorded;
+}
+
+// What was filled beside libtorch is constant when it is the same for another input.
+void check_filled_outside(const TraceLowering& lowering, const Recorded& other) {
+  for (const auto& [call, tensor] : lowering.filled_outside()) {
+    const auto at = static_cast<size_t>(call);
+    const std::vector<at::Tensor> again = at < other.calls.size()
+                                              ? tensors_of(other.calls[at].outputs.front())
+                                              : std::vector<at::Tensor>{};
+    if (again.size() == 1 && again[0].sizes() == tensor.sizes() && at::equal(again[0], tensor))
+      continue;
+    throw Error(ErrorKind::unsupported,
+                {.where = "trace",
+                 .rule = "the network reads what a kernel outside of libtorch computed from the "
+                         "input, which a trace cannot see",
+                 .received = to_string(tensor.sizes().vec()),
+                 .hint = "compute it with libtorch's operations where is_tracing()"});
   }
 }
 
@@ -60,34 +86,27 @@ Graph trace_once(const TracedFunction& function, const std::vector<TraceInput>& 
                  const std::map<std::string, Symbol>& symbols, const Sizes& sizes,
                  const NamedTensors& named) {
   check_sizes(symbols, sizes);
-  std::vector<at::Tensor> examples, outputs;
-  for (const TraceInput& input : inputs) examples.push_back(example(input, sizes));
-  std::vector<Call> calls = record(function, examples, outputs);
-  const Dataflow flow = resolve(std::move(calls), examples, outputs);
+  const Recorded recorded = record(function, inputs, sizes, 1);
+  const Dataflow flow = resolve(recorded.calls, recorded.examples, recorded.outputs);
 
   GraphBuilder builder;
   for (const auto& [name, symbol] : symbols)
     builder.graph().symbols[name] = {sizes.at(name), symbol.min, symbol.max};
-  Lowering lowering(flow, builder, named);
+  TraceLowering lowering(flow, builder, named);
   for (size_t i = 0; i < inputs.size(); ++i)
-    lowering.input(examples[i], builder.input(inputs[i].name, inputs[i].dtype,
-                                              examples[i].sizes().vec(), inputs[i].axes));
+    lowering.input(recorded.examples[i],
+                   builder.input(inputs[i].name, inputs[i].dtype,
+                                 recorded.examples[i].sizes().vec(), inputs[i].axes));
   lowering.run();
-  for (size_t i = 0; i < outputs.size(); ++i)
+  for (size_t i = 0; i < recorded.outputs.size(); ++i)
     builder.output(i == 0 ? "y" : "y" + std::to_string(i),
                    lowering.value(flow.outputs[i], flow.output_tensors[i]));
+  if (!lowering.filled_outside().empty())
+    check_filled_outside(lowering, record(function, inputs, sizes, 2));
   return builder.finish();
 }
 
 }  // namespace
-
-NamedTensors named_tensors(const torch::nn::Module& module) {
-  NamedTensors named;
-  for (const auto& entry : module.named_parameters())
-    named.emplace_back(entry.key(), entry.value());
-  for (const auto& entry : module.named_buffers()) named.emplace_back(entry.key(), entry.value());
-  return named;
-}
 
 Graph trace(const TracedFunction& function, const std::vector<TraceInput>& inputs,
             const std::map<std::string, Symbol>& symbols, const NamedTensors& named) {

@@ -3,7 +3,7 @@
 //
 //   Graph graph = trace([&](const auto& x) { return std::vector{net.forward(x[0])}; },
 //                       {{.name = "x", .axes = {{"batch"}, fixed(3), fixed(224), fixed(224)}}},
-//                       {{"batch", {.size = 1}}}, named_tensors(net));
+//                       {{"batch", {.size = 1}}}, state_dict(net));
 //
 // The function runs on made-up inputs of the symbols' sizes and of some others. It must be in
 // evaluation mode, and what it does may depend on the inputs' sizes but not on their numbers.
@@ -13,14 +13,10 @@
 #include <functional>
 #include <map>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "residua/graph/graph.h"
-
-namespace torch::nn {
-class Module;
-}
+#include "residua/nn/state.h"
 
 namespace residua {
 
@@ -35,12 +31,8 @@ struct TraceInput {
 inline SymbolRule fixed(int64_t size) { return {.symbol = {}, .factor = 0, .offset = size}; }
 
 using TracedFunction = std::function<std::vector<at::Tensor>(const std::vector<at::Tensor>&)>;
-using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
-
-// Parameters and buffers, whose names their constants and nodes get.
-NamedTensors named_tensors(const torch::nn::Module& module);
-
-// The outputs are named "y", "y1", ... Throws ErrorKind::unsupported naming the module and the
+// `named`: parameters and buffers, whose names their constants and nodes get. The outputs are named
+// "y", "y1", ... Throws ErrorKind::unsupported naming the module and the
 // operation for what a graph cannot say, and the place that does not follow a symbol.
 Graph trace(const TracedFunction& function, const std::vector<TraceInput>& inputs,
             const std::map<std::string, Symbol>& symbols, const NamedTensors& named);

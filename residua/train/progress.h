@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 
+#include "residua/core/progress_text.h"
 #include "residua/train/recorder.h"
 
 namespace residua {
@@ -51,8 +52,6 @@ class ProgressDisplay final : public Recorder {
   bool line_open_ = false;                        // a redrawn line stands on the terminal
 };
 
-// 65 -> "1:05", 3725 -> "1:02:05".
-std::string duration_text(double seconds);
 // "loss 0.4213", "top1 87.30 %".
 std::string metric_text(const Metric& metric);
 

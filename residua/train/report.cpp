@@ -6,7 +6,7 @@
 #include "residua/core/error.h"
 #include "residua/core/options.h"
 #include "residua/io/atomic_file.h"
-#include "residua/train/page.h"
+#include "residua/io/page.h"
 #include "residua/train/report_data.h"
 #include "residua/train/report_template.h"
 

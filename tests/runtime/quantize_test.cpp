@@ -32,10 +32,10 @@ Graph integer_network(int64_t channels) {
   return b.finish();
 }
 
-std::vector<Sample> samples_of(const Graph& graph, int count) {
-  std::vector<Sample> samples;
+std::vector<CalibrationSample> samples_of(const Graph& graph, int count) {
+  std::vector<CalibrationSample> samples;
   for (int i = 0; i < count; ++i) {
-    Sample sample;
+    CalibrationSample sample;
     for (const Numbers& n : random_inputs(graph, 1000 + static_cast<uint64_t>(i))) {
       const ConstantData data = write_numbers(n);
       sample.push_back({{"x", n.type.dtype, n.type.shape}, data.owner, data.bytes});
@@ -219,7 +219,7 @@ TEST(Calibrate, Ranges) {
   const Graph graph = b.finish();
   const std::vector<float> numbers{1, 2, 3, -8};
   const auto bytes = std::as_bytes(std::span(numbers));
-  const std::vector<Sample> samples{{{{"x", DType::f32, {1, 2, 2}}, nullptr, bytes}}};
+  const std::vector<CalibrationSample> samples{{{{"x", DType::f32, {1, 2, 2}}, nullptr, bytes}}};
   const std::vector<ObservedValue> rows{{y, 1}}, columns{{y, 2}};
   const auto seen = observe_values(graph, rows, samples);
   EXPECT_EQ(seen[0].min, -3);

@@ -12,6 +12,14 @@ function el(tag, attributes = {}, ...children) {
   return node;
 }
 
+// The same of a drawing's elements, without handlers.
+function svg(tag, attributes = {}, ...children) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, String(value));
+  node.append(...children);
+  return node;
+}
+
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 const grouped = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });

@@ -1,12 +1,5 @@
 // The way of the stream through one site: what the branch reads, and how its output is merged.
 
-function svg(tag, attributes = {}, ...children) {
-  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, String(value));
-  node.append(...children);
-  return node;
-}
-
 function streamDiagram({ title, streams, begin, read, merge, finish }) {
   const gap = 26, top = 24 + gap * (streams.length - 1), below = top + 62, letter = 7.9;
   const room = (text) => Math.max(64, text.length * letter + 24);

@@ -30,7 +30,7 @@ bool is_tanh_argument(Rewriter& r, ValueId z, ValueId x) {
       !about(scaled.coefficient, std::sqrt(2 / std::numbers::pi)))
     return false;
   for (const size_t i : {0, 1}) {
-    const Product cube = product_of_value(r, sum->inputs[1 - i]);
+    const Monomial cube = product_of_value(r, sum->inputs[1 - i]);
     if (sum->inputs[i] == x && about(cube.coefficient, 0.044715) &&
         cube.factors == std::vector<ValueId>{x, x, x})
       return true;
@@ -68,7 +68,7 @@ int64_t fuse_activations(Graph& graph) {
     if (binary == nullptr || !node.rules.empty() || binary->activation.kind != UnaryKind::none ||
         (binary->kind != BinaryKind::multiply && binary->kind != BinaryKind::divide))
       continue;
-    const Product product = product_of_value(r, node.outputs[0]);
+    const Monomial product = product_of_value(r, node.outputs[0]);
     if (product.factors.size() != 2) continue;
     for (const size_t i : {0, 1}) {
       const ValueId x = product.factors[i];

@@ -25,7 +25,7 @@ ValueId mean_argument(Rewriter& r, ValueId value, int64_t& axes) {
 
 // y where `value` is y squared: a square, y * y or y ^ 2.
 ValueId squared_argument(Rewriter& r, ValueId value) {
-  const Product product = product_of_value(r, value);
+  const Monomial product = product_of_value(r, value);
   const bool square = product.coefficient == 1 && product.factors.size() == 2 &&
                       product.factors[0] == product.factors[1];
   return square ? product.factors[0] : kNoValue;

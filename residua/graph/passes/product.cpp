@@ -14,7 +14,7 @@ const op::Binary* plain_binary(const Node* node) {
   return binary != nullptr && binary->activation.kind == UnaryKind::none ? binary : nullptr;
 }
 
-void collect_factors(Rewriter& r, ValueId value, int depth, Product& product) {
+void collect_factors(Rewriter& r, ValueId value, int depth, Monomial& product) {
   const auto leaf = [&] { product.factors.push_back(value); };
   // A scalar only where it does not broadcast the other side to more axes.
   if (const auto number = r.scalar(value)) {
@@ -54,15 +54,15 @@ void collect_factors(Rewriter& r, ValueId value, int depth, Product& product) {
 
 }  // namespace
 
-Product product_of_value(Rewriter& r, ValueId value) {
-  Product product;
+Monomial product_of_value(Rewriter& r, ValueId value) {
+  Monomial product;
   collect_factors(r, value, kMaxTreeDepth, product);
   std::sort(product.factors.begin(), product.factors.end());
   return product;
 }
 
 Scaled scaled_value(Rewriter& r, ValueId value) {
-  const Product product = product_of_value(r, value);
+  const Monomial product = product_of_value(r, value);
   return product.factors.size() == 1 ? Scaled{product.coefficient, product.factors[0]}
                                      : Scaled{1, value};
 }

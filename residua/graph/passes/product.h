@@ -9,11 +9,11 @@ namespace residua {
 
 // coefficient * factors[0] * factors[1] * ...: what a tree of multiplications, divisions by
 // constants, squares and whole powers comes to, whatever its order.
-struct Product {
+struct Monomial {
   double coefficient = 1;
   std::vector<ValueId> factors;  // sorted, repeated as often as they occur
 };
-Product product_of_value(Rewriter& rewriter, ValueId value);
+Monomial product_of_value(Rewriter& rewriter, ValueId value);
 
 // coefficient * x: a product with one factor.
 struct Scaled {

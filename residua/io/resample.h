@@ -20,6 +20,11 @@ struct Resize {
   CropBox source() const;  // the part of the picture that the window depends on
 };
 
+// The middle of `height` x `width` after the shorter side became `shorter`, as torchvision's Resize
+// and CenterCrop on PIL images.
+Resize center_resize(int64_t from_height, int64_t from_width, int64_t shorter, int64_t height,
+                     int64_t width);
+
 // Memory used again from image to image.
 struct ResampleScratch {
   struct Axis {

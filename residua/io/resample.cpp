@@ -1,4 +1,4 @@
-#include "residua/data/resample.h"
+#include "residua/io/resample.h"
 
 #include <fmt/format.h>
 
@@ -123,6 +123,22 @@ CropBox Resize::source() const {
   const auto [top, rows] = range(height, out_height, window.top, window.height);
   const auto [left, columns] = range(width, out_width, window.left, window.width);
   return {top, left, rows, columns};
+}
+
+Resize center_resize(int64_t from_height, int64_t from_width, int64_t shorter, int64_t height,
+                     int64_t width) {
+  const bool tall = from_height > from_width;
+  const int64_t longer =
+      shorter * std::max(from_height, from_width) / std::min(from_height, from_width);
+  const int64_t out_height = tall ? longer : shorter, out_width = tall ? shorter : longer;
+  const auto middle = [](int64_t outer, int64_t inner) {
+    return static_cast<int64_t>(std::nearbyint(static_cast<double>(outer - inner) / 2));
+  };
+  return {from_height,
+          from_width,
+          out_height,
+          out_width,
+          {middle(out_height, height), middle(out_width, width), height, width}};
 }
 
 void resample(const Image& part, int64_t top, int64_t left, const Resize& resize, Image& out,

@@ -1,4 +1,4 @@
-#include "residua/train/page.h"
+#include "residua/io/page.h"
 
 #include "residua/core/error.h"
 

@@ -1,9 +1,9 @@
-#include "residua/data/resample.h"
+#include "residua/io/resample.h"
 
 #include <gtest/gtest.h>
 
-#include "pictures.h"
-#include "support.h"
+#include "residua/core/error.h"
+#include "tests/data/pictures.h"
 
 namespace residua {
 namespace {
@@ -38,9 +38,27 @@ TEST(Resample, APartThatDoesNotCoverTheWindowIsRefused) {
   Image out;
   ResampleScratch scratch;
   const Resize resize{61, 83, 40, 50, {7, 11, 20, 24}};
-  EXPECT_EQ(
-      test::error_of([&] { resample(picture(20, 20, 1), 0, 0, resize, out, scratch); }).kind(),
-      ErrorKind::internal);
+  try {
+    resample(picture(20, 20, 1), 0, 0, resize, out, scratch);
+    FAIL() << "was not refused";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::internal);
+  }
+}
+
+TEST(Resample, TheMiddleIsTorchvisionsResizeAndCenterCrop) {
+  const Resize wide = center_resize(480, 641, 256, 224, 224);
+  EXPECT_EQ(wide.out_height, 256);
+  EXPECT_EQ(wide.out_width, 341);  // int(256 * 641 / 480)
+  EXPECT_EQ(wide.window.top, 16);
+  EXPECT_EQ(wide.window.left, 58);  // round(58.5), ties to even
+  const Resize tall = center_resize(641, 480, 256, 224, 192);
+  EXPECT_EQ(tall.out_height, 341);
+  EXPECT_EQ(tall.out_width, 256);
+  EXPECT_EQ(tall.window.top, 58);
+  EXPECT_EQ(tall.window.left, 32);
+  EXPECT_EQ(tall.window.height, 224);
+  EXPECT_EQ(tall.window.width, 192);
 }
 
 }  // namespace
