@@ -43,22 +43,27 @@ HWY_INLINE void StorePiece(const float* HWY_RESTRICT piece, T* y, int64_t n) {
   for (; i < n; ++i) StoreFloat(hn::LoadU(one, piece + i), one, y + i);
 }
 
-// Rounds to integers, ties to even, saturated.
+// Integers round(v factor), ties to even, saturated.
+template <class Integer>
+HWY_INLINE hn::Vec<hn::Rebind<Integer, WideFloat>> RoundedVector(hn::Vec<WideFloat> v,
+                                                                 float factor) {
+  const WideFloat d;
+  const auto limit = hn::Set(d, 512.0f);  // beyond both types
+  const auto scaled = hn::Max(hn::Min(hn::Mul(v, hn::Set(d, factor)), limit), hn::Neg(limit));
+  return hn::DemoteTo(hn::Rebind<Integer, WideFloat>(), hn::NearestInt(scaled));
+}
+
 template <class Integer>
 HWY_INLINE void RoundPiece(const float* HWY_RESTRICT piece, float factor, Integer* y, int64_t n) {
   const WideFloat d;
   const hn::Rebind<Integer, WideFloat> di;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  const auto by = hn::Set(d, factor), limit = hn::Set(d, 512.0f);  // beyond both types
-  const auto whole = [&](int64_t i) HWY_ATTR {
-    const auto v = hn::Mul(hn::Load(d, piece + i), by);
-    return hn::DemoteTo(di, hn::NearestInt(hn::Max(hn::Min(v, limit), hn::Neg(limit))));
-  };
   int64_t i = 0;
-  for (; i + lanes <= n; i += lanes) hn::StoreU(whole(i), di, y + i);
+  for (; i + lanes <= n; i += lanes)
+    hn::StoreU(RoundedVector<Integer>(hn::Load(d, piece + i), factor), di, y + i);
   if (i == n) return;
   HWY_ALIGN Integer rest[hn::MaxLanes(WideFloat())];
-  hn::StoreU(whole(i), di, rest);
+  hn::StoreU(RoundedVector<Integer>(hn::Load(d, piece + i), factor), di, rest);
   for (int64_t k = 0; i + k < n; ++k) y[i + k] = rest[k];
 }
 
@@ -141,22 +146,76 @@ void CombineAll(Pair op, bool swapped, const FunctionCall& after, const T* a, co
   });
 }
 
-// store(piece, place in the array, count) takes the numbers.
-template <class T, class Store>
+// Where the numbers of a scaled array go: whole vectors, and the rest from a piece.
+template <class T>
+struct RealTarget {
+  T* y;
+  HWY_INLINE void Vector(hn::Vec<WideFloat> v, int64_t at) const {
+    StoreFloat(v, WideFloat(), y + at);
+  }
+  HWY_INLINE void Piece(const float* piece, int64_t at, int64_t n) const {
+    StorePiece(piece, y + at, n);
+  }
+};
+template <class Integer>
+struct RoundedTarget {
+  Integer* y;
+  float factor;
+  HWY_INLINE void Vector(hn::Vec<WideFloat> v, int64_t at) const {
+    const hn::Rebind<Integer, WideFloat> di;
+    hn::StoreU(RoundedVector<Integer>(v, factor), di, y + at);
+  }
+  HWY_INLINE void Piece(const float* piece, int64_t at, int64_t n) const {
+    RoundPiece(piece, factor, y + at, n);
+  }
+};
+
+// y = f(x by + plus) for one piece, in one pass.
+template <class T, class Target, class F>
+HWY_INLINE void ScalePiece(const T* x, const float* HWY_RESTRICT by,
+                           const float* HWY_RESTRICT plus, const Target& target, int64_t at,
+                           int64_t n, const F& f) {
+  const WideFloat d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  int64_t k = 0;
+  for (; k + lanes <= n; k += lanes)
+    target.Vector(
+        f(hn::MulAdd(LoadFloat(d, x + at + k), hn::Load(d, by + k), hn::Load(d, plus + k))),
+        at + k);
+  if (k == n) return;
+  HWY_ALIGN float rest[hn::MaxLanes(WideFloat())];
+  LoadPiece(x + at + k, rest, n - k);
+  hn::Store(f(hn::MulAdd(hn::Load(d, rest), hn::Load(d, by + k), hn::Load(d, plus + k))), d, rest);
+  target.Piece(rest, at + k, n - k);
+}
+
+template <class T, class Target>
 HWY_INLINE void ScaleAndShift(const FunctionCall& after, const T* x, const float* scale,
-                              const float* shift, int64_t n, int64_t period, const Store& store) {
+                              const float* shift, int64_t n, int64_t period,
+                              const Target& target) {
+  using V = hn::Vec<WideFloat>;
   HWY_ALIGN float piece[kPiece], by[kPiece], plus[kPiece];
   if (period < kPiece) RepeatIntoPiece(scale, period, by), RepeatIntoPiece(shift, period, plus);
   const WideFloat d;
-  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  const auto zero = hn::Zero(d), low = hn::Set(d, after.alpha), high = hn::Set(d, after.beta);
   ForPeriods(n, period, [&](int64_t i, int64_t j, int64_t count) HWY_ATTR {
     if (period >= kPiece) LoadPiece(scale + j, by, count), LoadPiece(shift + j, plus, count);
-    LoadPiece(x + i, piece, count);
-    for (int64_t k = 0; k < count; k += lanes)
-      hn::Store(hn::MulAdd(hn::Load(d, piece + k), hn::Load(d, by + k), hn::Load(d, plus + k)), d,
-                piece + k);
-    if (after.function != Function::none) FunctionOfPiece(after, piece, count);
-    store(piece, i, count);
+    switch (after.function) {
+      case Function::none:
+        return ScalePiece(x, by, plus, target, i, count, [](V v) HWY_ATTR { return v; });
+      case Function::relu:
+        return ScalePiece(x, by, plus, target, i, count, [=](V v) HWY_ATTR {
+          return hn::IfThenZeroElse(hn::Lt(v, zero), v);
+        });
+      case Function::clamp:
+        return ScalePiece(x, by, plus, target, i, count,
+                          [=](V v) HWY_ATTR { return hn::Min(hn::Max(v, low), high); });
+      default:
+        ScalePiece(x + i, by, plus, RealTarget<float>{piece}, 0, count,
+                   [](V v) HWY_ATTR { return v; });
+        FunctionOfPiece(after, piece, count);
+        target.Piece(piece, i, count);
+    }
   });
 }
 
@@ -176,27 +235,19 @@ void CombineBf16(Pair op, bool swapped, const FunctionCall& after, const Bf16* a
 }
 void ScaleFloat(const FunctionCall& after, const float* x, const float* scale, const float* shift,
                 float* y, int64_t n, int64_t period) {
-  ScaleAndShift(after, x, scale, shift, n, period,
-                [&](const float* piece, int64_t i, int64_t count)
-                    HWY_ATTR { StorePiece(piece, y + i, count); });
+  ScaleAndShift(after, x, scale, shift, n, period, RealTarget<float>{y});
 }
 void ScaleBf16(const FunctionCall& after, const Bf16* x, const float* scale, const float* shift,
                Bf16* y, int64_t n, int64_t period) {
-  ScaleAndShift(after, x, scale, shift, n, period,
-                [&](const float* piece, int64_t i, int64_t count)
-                    HWY_ATTR { StorePiece(piece, y + i, count); });
+  ScaleAndShift(after, x, scale, shift, n, period, RealTarget<Bf16>{y});
 }
 void ScaleU8(const FunctionCall& after, const float* x, const float* scale, const float* shift,
              float factor, uint8_t* y, int64_t n, int64_t period) {
-  ScaleAndShift(after, x, scale, shift, n, period,
-                [&](const float* piece, int64_t i, int64_t count)
-                    HWY_ATTR { RoundPiece(piece, factor, y + i, count); });
+  ScaleAndShift(after, x, scale, shift, n, period, RoundedTarget<uint8_t>{y, factor});
 }
 void ScaleI8(const FunctionCall& after, const float* x, const float* scale, const float* shift,
              float factor, int8_t* y, int64_t n, int64_t period) {
-  ScaleAndShift(after, x, scale, shift, n, period,
-                [&](const float* piece, int64_t i, int64_t count)
-                    HWY_ATTR { RoundPiece(piece, factor, y + i, count); });
+  ScaleAndShift(after, x, scale, shift, n, period, RoundedTarget<int8_t>{y, factor});
 }
 
 }  // namespace HWY_NAMESPACE
