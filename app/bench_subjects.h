@@ -15,9 +15,7 @@ struct BenchSource {
   std::string name, path;
 };
 
-// Of the words of the command line: files are called by their names without folder and ending,
-// those of one name by their paths. Any other word would be the name of a model, which is to become
-// a plan file here; without the training library that is ErrorKind::not_found.
+// Files are called by their names without folder and ending, those of one name by their paths.
 std::vector<BenchSource> bench_sources(const std::vector<std::string>& words);
 
 // One variant of one source.

@@ -6,10 +6,10 @@
 
 #include "residua/core/error.h"
 #include "residua/io/atomic_file.h"
+#include "residua/io/page.h"
 #include "residua/recipes/compare.h"
 #include "residua/recipes/gallery_template.h"
 #include "residua/recipes/results.h"
-#include "residua/io/page.h"
 
 namespace residua {
 

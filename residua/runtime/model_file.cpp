@@ -59,12 +59,13 @@ PlanOptions plan_options(const ModelFile& file, const Json& set) {
   assign(options, set, "options");
   if (options.dtype != PlanDType::bf16 || has_bf16_instructions()) return options;
   if (set.contains("dtype"))
-    throw Error(ErrorKind::unsupported,
-                {.where = "options.dtype",
-                 .rule = "this processor has no instructions for bf16 (AVX512-BF16), which would be "
-                         "slower than fp32",
-                 .expected = "fp32",
-                 .received = "bf16"});
+    throw Error(
+        ErrorKind::unsupported,
+        {.where = "options.dtype",
+         .rule = "this processor has no instructions for bf16 (AVX512-BF16), which would be "
+                 "slower than fp32",
+         .expected = "fp32",
+         .received = "bf16"});
   log_message(LogLevel::warning,
               fmt::format("{} was compiled for bf16, for which this processor has no instructions "
                           "(AVX512-BF16): it runs in fp32",

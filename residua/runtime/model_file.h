@@ -21,7 +21,7 @@ struct ModelFile {
   std::string path;
   ModelKind kind = ModelKind::graph;
   Graph graph;
-  PlanInfo info;               // of graphs and ONNX models: what their metadata say
+  PlanInfo info;                // of graphs and ONNX models: what their metadata say
   bool assumes_images = false;  // that info.images is ImageNet's, for want of something better
 };
 

@@ -1,5 +1,5 @@
-// The files of tests/runtime/fixtures, which the command's tests and the fuzz target read: that they
-// are what the writers write now, so that files written before can be read.
+// The files of tests/runtime/fixtures, which the command's tests and the fuzz target read: that
+// they are what the writers write now, so that files written before can be read.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -26,11 +26,9 @@ Graph colours() {
 
 PlanInfo colours_info(PlanDType dtype) {
   return {.options = {.dtype = dtype},
-          .images = ImagePreprocessing{.height = 8,
-                                       .width = 8,
-                                       .resize = 8,
-                                       .mean = {0, 0, 0},
-                                       .stddev = {1, 1, 1}},
+          .images =
+              ImagePreprocessing{
+                  .height = 8, .width = 8, .resize = 8, .mean = {0, 0, 0}, .stddev = {1, 1, 1}},
           .labels = {"red", "green", "blue"},
           .model = "colours"};
 }

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include <cstring>
 #include <filesystem>
 #include <functional>
 
@@ -27,8 +28,8 @@ std::string plan_path(const std::string& name) {
 Graph small_network() {
   GraphBuilder b;
   const ValueId x = b.input("image", DType::f32, {1, 3, 16, 16}, {{"batch"}});
-  const ValueId conv = b.add(op::Conv{.padding = {1, 1, 1, 1}},
-                             {x, random_constant(b, {16, 3, 3, 3}, 1)}, "conv");
+  const ValueId conv =
+      b.add(op::Conv{.padding = {1, 1, 1, 1}}, {x, random_constant(b, {16, 3, 3, 3}, 1)}, "conv");
   const auto ones = [&](const char* name) {
     return b.constant(name, {16}, std::vector<float>(16, 1));
   };
@@ -218,6 +219,93 @@ TEST(PlanFile, EveryTruncationIsRefused) {
   }
 }
 
+// Operators of several kinds, each with settings that can be wrong.
+Graph varied_network() {
+  GraphBuilder b;
+  const ValueId x = b.input("image", DType::f32, {1, 4, 8, 8}, {{"batch"}});
+  ValueId y = b.add(op::Conv{.stride = {2, 2}, .padding = {1, 1, 1, 1}, .groups = 2},
+                    {x, random_constant(b, {8, 2, 3, 3}, 1)});
+  y = b.add(op::Pool{.kernel = {2, 2}, .stride = {1, 1}, .padding = {0, 0, 1, 1}}, {y});
+  y = b.add(op::Pad{.padding = {0, 0, 0, 1, 0, 0, 1, 0}}, {y});
+  const ValueId part = b.add(op::Slice{.axis = 1, .start = 2, .end = 8, .step = 2}, {y});
+  y = b.add(op::Concat{.axis = 1}, {y, part});
+  y = b.add(op::Transpose{.order = {0, 2, 3, 1}}, {y});
+  y = b.add(op::Softmax{.axis = -1}, {y});
+  y = b.add(op::Reduce{.kind = ReduceKind::mean, .axes = {1, 2}}, {y});
+  b.output("scores", b.add(op::Linear{}, {y, random_constant(b, {5, 11}, 2)}));
+  return b.finish();
+}
+
+void collect_numbers(Json& json, std::vector<Json*>& numbers) {
+  if (json.is_number()) numbers.push_back(&json);
+  if (json.is_structured())
+    for (auto& item : json) collect_numbers(item, numbers);
+}
+
+void compile_and_run(const PlanFile& file) {
+  int64_t elements = 0;
+  for (const Value& value : file.graph.values) {
+    elements += std::min<int64_t>(checked_numel(value.type.shape, "test"), 1 << 20);
+    if (elements > (1 << 20)) return;
+  }
+  PlanOptions options = file.info.options;
+  options.threads = 1;
+  Session session(std::make_shared<const Plan>(file.graph, options));
+  run_plan(session, random_inputs(file.graph, 1));
+}
+
+// The file with another text of its graph.
+OwnedBytes with_graph(std::span<const std::byte> file, Json header, const std::string& graph) {
+  uint64_t size = 0;
+  std::memcpy(&size, file.data(), sizeof size);
+  const auto data = file.subspan(sizeof size + size);
+  header["__metadata__"][std::string(kGraphEntry)] = graph;
+  const std::string text = header.dump();
+  size = text.size();
+  std::vector<std::byte> bytes(sizeof size);
+  std::memcpy(bytes.data(), &size, sizeof size);
+  const auto words = std::as_bytes(std::span(text));
+  bytes.insert(bytes.end(), words.begin(), words.end());
+  bytes.insert(bytes.end(), data.begin(), data.end());
+  return own_bytes(std::move(bytes));
+}
+
+// Whole numbers of the graph become others: what still reads is compiled and run, or refused.
+TEST(PlanFile, WrongNumbersAreRefusedOrRun) {
+  const std::string path = plan_path("varied.plan");
+  write_plan(path, varied_network(), {.options = {.dtype = PlanDType::fp32}});
+  const auto file = read_file(path);
+  const Json graph =
+      parse_json(open_safetensors(path)->metadata().at(std::string(kGraphEntry)), "graph");
+  uint64_t size = 0;
+  std::memcpy(&size, file.data(), sizeof size);
+  const Json header =
+      parse_json({reinterpret_cast<const char*>(file.data()) + sizeof size, size}, "header");
+  const std::vector<int64_t> wrong{-1, 0, 1, 2, 3, 4, 7, 8, 9, 64, 1 << 20, INT32_MAX, INT64_MIN};
+  Random random(3);
+  int ran = 0, refused = 0;
+  for (int i = 0; i < 1000; ++i) {
+    Json other = graph;
+    std::vector<Json*> numbers;
+    collect_numbers(other, numbers);
+    const auto pick = [&](size_t count) {
+      return static_cast<size_t>(random.integer(0, static_cast<int64_t>(count)));
+    };
+    const size_t changes = 1 + pick(2);
+    for (size_t change = 0; change < changes; ++change)
+      *numbers[pick(numbers.size())] = wrong[pick(wrong.size())];
+    try {
+      compile_and_run(parse_plan(with_graph(file, header, other.dump()), "changed"));
+      ++ran;
+    } catch (const Error& error) {
+      ASSERT_NE(error.kind(), ErrorKind::internal) << error.what() << "\n" << other.dump(1);
+      ++refused;
+    }
+  }
+  EXPECT_GT(ran, 20);
+  EXPECT_GT(refused, 20);
+}
+
 // --- opening
 
 TEST(ModelFile, TellsFormatsApartByContent) {
@@ -260,8 +348,8 @@ TEST(ModelFile, TheCallersOptionsOverrideTheFiles) {
   EXPECT_THROW(plan_options(file, {{"speed", 3}}), Error);
   CompiledModel model(file, plan_options(file, {{"threads", 1}}));
   const std::vector<float> image(2 * 3 * 16 * 16, 0.5f);
-  const TensorData x{{"image", DType::f32, {2, 3, 16, 16}}, nullptr,
-                     std::as_bytes(std::span(image))};
+  const TensorData x{
+      {"image", DType::f32, {2, 3, 16, 16}}, nullptr, std::as_bytes(std::span(image))};
   EXPECT_EQ(model.run(std::vector{x})[0].info.shape, (Shape{2, 5}));
 }
 
