@@ -181,7 +181,8 @@ HWY_EXPORT(AttentionFloat);
 HWY_EXPORT(AttentionBf16);
 
 int64_t attention_scratch_bytes(const AttentionHead& head) {
-  return AttentionScratch::floats(head.block_queries(), filled_width(head.width)) * static_cast<int64_t>(sizeof(float));
+  return AttentionScratch::floats(head.block_queries(), filled_width(head.width)) *
+         static_cast<int64_t>(sizeof(float));
 }
 
 template <>

@@ -172,9 +172,8 @@ struct RoundedTarget {
 
 // y = f(x by + plus) for one piece, in one pass.
 template <class T, class Target, class F>
-HWY_INLINE void ScalePiece(const T* x, const float* HWY_RESTRICT by,
-                           const float* HWY_RESTRICT plus, const Target& target, int64_t at,
-                           int64_t n, const F& f) {
+HWY_INLINE void ScalePiece(const T* x, const float* HWY_RESTRICT by, const float* HWY_RESTRICT plus,
+                           const Target& target, int64_t at, int64_t n, const F& f) {
   const WideFloat d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   int64_t k = 0;
@@ -191,8 +190,7 @@ HWY_INLINE void ScalePiece(const T* x, const float* HWY_RESTRICT by,
 
 template <class T, class Target>
 HWY_INLINE void ScaleAndShift(const FunctionCall& after, const T* x, const float* scale,
-                              const float* shift, int64_t n, int64_t period,
-                              const Target& target) {
+                              const float* shift, int64_t n, int64_t period, const Target& target) {
   using V = hn::Vec<WideFloat>;
   HWY_ALIGN float piece[kPiece], by[kPiece], plus[kPiece];
   if (period < kPiece) RepeatIntoPiece(scale, period, by), RepeatIntoPiece(shift, period, plus);
@@ -204,9 +202,8 @@ HWY_INLINE void ScaleAndShift(const FunctionCall& after, const T* x, const float
       case Function::none:
         return ScalePiece(x, by, plus, target, i, count, [](V v) HWY_ATTR { return v; });
       case Function::relu:
-        return ScalePiece(x, by, plus, target, i, count, [=](V v) HWY_ATTR {
-          return hn::IfThenZeroElse(hn::Lt(v, zero), v);
-        });
+        return ScalePiece(x, by, plus, target, i, count,
+                          [=](V v) HWY_ATTR { return hn::IfThenZeroElse(hn::Lt(v, zero), v); });
       case Function::clamp:
         return ScalePiece(x, by, plus, target, i, count,
                           [=](V v) HWY_ATTR { return hn::Min(hn::Max(v, low), high); });

@@ -1,6 +1,6 @@
 #include "residua/runtime/choose_blocks.h"
 
-#include <numeric>
+#include <algorithm>
 
 #include "residua/core/threads.h"
 #include "residua/graph/passes/passes.h"

@@ -91,7 +91,8 @@ size_t KernelChooser::choose(const std::string& layer, const std::vector<std::st
   std::vector<double> least(names.size(), 1e30);
   for (int round = 0; round < kRounds; ++round)
     for (size_t i = 0; i < names.size(); ++i) least[i] = std::min(least[i], seconds(i));
-  const auto best = static_cast<size_t>(std::min_element(least.begin(), least.end()) - least.begin());
+  const auto best =
+      static_cast<size_t>(std::min_element(least.begin(), least.end()) - least.begin());
   choices_[layer] = names[best];
   changed_ = true;
   return best;

@@ -120,11 +120,10 @@ bool lower(const op::Attention& o, Lowering& l) {
             const auto at = [&](const HeadRows& rows, int64_t of) {
               return rows.offset + n * rows.image + of * rows.of_head;
             };
-            kernels::attention_block(one, c.at<const T>(q.form) + at(q, h % heads),
-                                     c.at<const T>(k.form) + at(k, key_head),
-                                     c.at<const T>(v.form) + at(v, key_head),
-                                     c.at<T>(y.form) + at(y, h % heads),
-                                     i % blocks * head.block_queries(), memory);
+            kernels::attention_block(
+                one, c.at<const T>(q.form) + at(q, h % heads),
+                c.at<const T>(k.form) + at(k, key_head), c.at<const T>(v.form) + at(v, key_head),
+                c.at<T>(y.form) + at(y, h % heads), i % blocks * head.block_queries(), memory);
           }
         }
       });

@@ -201,8 +201,7 @@ bool lower(const op::Pad& o, Lowering& l) {
   if (o.mode != PadMode::constant) return lower_pad_by_taps(o, l);
   const Shape shape = l.shape(l.input(0)), out = l.shape(l.output());
   if (is_empty(shape) || shape.size() > StridedCopy::kMaxAxes) return false;
-  const DType dtype =
-      l.is_real(l.input(0)) ? l.working() : l.graph().value(l.input(0)).type.dtype;
+  const DType dtype = l.is_real(l.input(0)) ? l.working() : l.graph().value(l.input(0)).type.dtype;
   const FormId x = l.want(l.input(0), dtype, Layout::plain);
   const FormId y = l.write(0, dtype, Layout::plain);
   const auto from = row_major(shape), to = row_major(out);

@@ -342,7 +342,8 @@ TEST(PlanOperators, MadeFromNothing) {
 TEST(PlanOperators, Attention) {
   for (const bool causal : {false, true})
     for (const int64_t width : {8, 24, 64, 72})
-      for (const auto& [queries, keys] : {std::pair<int64_t, int64_t>{1, 1}, {7, 9}, {65, 130}, {211, 197}}) {
+      for (const auto& [queries, keys] :
+           {std::pair<int64_t, int64_t>{1, 1}, {7, 9}, {65, 130}, {211, 197}}) {
         const op::Attention o{.scale = 0.3, .causal = causal};
         check(o, {{{2, 4, queries, width}}, {{2, 2, keys, width}}, {{2, 2, keys, width}}});
         check(o, {{{1, 2, queries, width}},
@@ -364,7 +365,8 @@ TEST(PlanOperators, AttentionBetweenProducts) {
     for (int64_t i = 0; i < 3; ++i) {
       const ValueId rows =
           together ? b.add(op::Slice{.axis = 2, .start = i * kAll, .end = (i + 1) * kAll}, {all})
-                   : b.add(op::Linear{}, {x, random_constant(b, {kAll, 24}, 10 + static_cast<uint64_t>(i))});
+                   : b.add(op::Linear{},
+                           {x, random_constant(b, {kAll, 24}, 10 + static_cast<uint64_t>(i))});
       const ValueId heads = b.add(op::Reshape{{2, kTokens, kHeads, kWidth}}, {rows});
       parts[i] = b.add(op::Transpose{{0, 2, 1, 3}}, {heads});
     }
