@@ -127,7 +127,7 @@ struct Ours {
         session(std::make_unique<Session>(plan)) {
     for (const TensorType& type : plan->output_types()) outputs.push_back(zeros_of(type));
   }
-  void run(const Sample& inputs) {
+  void run(const CalibrationSample& inputs) {
     std::vector<const void*> from;
     std::vector<void*> to;
     for (const TensorData& x : inputs) from.push_back(x.bytes.data());
@@ -176,7 +176,7 @@ double peak_rate(const std::string& type, const Settings& s) {
   PlanOptions options{.threads = s.threads};
   if (type == "bf16") options.dtype = PlanDType::bf16;
   Ours ours(graph, options);
-  const Sample input = random_sample(graph, 1);
+  const CalibrationSample input = random_sample(graph, 1);
   std::vector<const void*> from{input[0].bytes.data()};
   std::vector<void*> to{ours.outputs[0].data()};
   double best = 0;
@@ -208,7 +208,7 @@ double floor_ms(const Plan& plan, double peak) {
 std::vector<Side> compare(const std::string& model, int64_t batch, const Settings& s,
                           const std::map<std::string, double>& peaks) {
   const Graph graph = load_network(model, batch);
-  const Sample images = random_sample(graph, 7);
+  const CalibrationSample images = random_sample(graph, 7);
   Graph ready = graph;
   optimise(ready);
   const TemporaryModel file;

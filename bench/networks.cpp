@@ -279,9 +279,9 @@ Graph load_network(const std::string& name, int64_t batch) {
   return with_sizes(graph, {{graph.axes.front().rule.symbol, batch}});
 }
 
-Sample random_sample(const Graph& graph, uint64_t seed) {
+CalibrationSample random_sample(const Graph& graph, uint64_t seed) {
   Random random(seed);
-  Sample sample;
+  CalibrationSample sample;
   for (const ValueId id : graph.inputs) {
     const Value& input = graph.value(id);
     Numbers numbers{input.type, {}};
@@ -296,7 +296,7 @@ Sample random_sample(const Graph& graph, uint64_t seed) {
 }
 
 Graph integer_network(const Graph& graph) {
-  const std::vector<Sample> samples{random_sample(graph, 11), random_sample(graph, 12)};
+  const std::vector<CalibrationSample> samples{random_sample(graph, 11), random_sample(graph, 12)};
   return quantize(graph, samples);
 }
 

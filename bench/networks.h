@@ -22,7 +22,7 @@ Graph network(const std::string& name, int64_t batch);
 Graph load_network(const std::string& name_or_path, int64_t batch);
 
 // Normal numbers for each input; whole ones are 0 and 1.
-Sample random_sample(const Graph& graph, uint64_t seed);
+CalibrationSample random_sample(const Graph& graph, uint64_t seed);
 
 // An optimised graph in eight-bit integers, calibrated on two random samples.
 Graph integer_network(const Graph& graph);

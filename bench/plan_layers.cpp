@@ -70,7 +70,7 @@ int measure(int argc, char** argv) {
       fmt::print("{:<14} {:<28} {} {}\n", layer.kind, layer.kernel, layer.name, layer.layout);
     return 0;
   }
-  const residua::Sample inputs = residua::bench::random_sample(graph, 7);
+  const residua::CalibrationSample inputs = residua::bench::random_sample(graph, 7);
   auto outputs = buffers(plan->output_types());
   std::vector<const void*> from;
   std::vector<void*> to;
