@@ -21,9 +21,7 @@ class TuningMemoryProbe final : public Probe {
     model.train();
     const Batch batch = probed.train_batches(probed.options.batch_size).front();
     const StepMemory step = measure_step(
-        [&] {
-          return at::cross_entropy_loss(model.forward(batch.input), batch.label);
-        },
+        [&] { return at::cross_entropy_loss(model.forward(batch.input), batch.label); },
         options_.repeats);
     return {.metrics = {{"peak", static_cast<double>(step.peak)},
                         {"saved", static_cast<double>(step.saved)},

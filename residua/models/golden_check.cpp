@@ -80,7 +80,8 @@ void check_output(const CardOutput& expected, const at::Tensor& raw, CardResult&
     result.failures.push_back(fmt::format("output {}: the norm is {:.7g}, the reference has {:.7g}",
                                           expected.name, norm, expected.norm));
   const auto relative = [](double error, double size) { return error == 0 ? 0 : error / size; };
-  for (const double error : {relative(worst, largest), relative(norm_error, std::abs(expected.norm))})
+  for (const double error :
+       {relative(worst, largest), relative(norm_error, std::abs(expected.norm))})
     if (!(error <= result.largest_error)) result.largest_error = error;
 }
 

@@ -6,8 +6,8 @@
 #include <cmath>
 
 #include "residua/kernels/batch_norm.h"
-#include "residua/nn/tracing.h"
 #include "residua/nn/recompute.h"
+#include "residua/nn/tracing.h"
 
 namespace residua {
 

@@ -46,8 +46,8 @@ struct LoadReport {
   std::string text() const;  // for people, several lines
 };
 
-// Copies the file's tensors into the module, converted to its types and devices. With `strict` any difference throws (ErrorKind::shape
-// or not_found) and leaves the module as it was. The counters
+// Copies the file's tensors into the module, converted to its types and devices. With `strict` any
+// difference throws (ErrorKind::shape or not_found) and leaves the module as it was. The counters
 // `num_batches_tracked` may be missing, as in files of before PyTorch 0.4.1.
 LoadReport load_weights(torch::nn::Module& module, const TensorFile& file,
                         const LoadOptions& options = {});

@@ -1,7 +1,7 @@
 #pragma once
 // Whether a network on this thread runs in order to be written down as a graph. Checks of numbers,
-// which a graph cannot say, are left out then, and kernels of ours, which libtorch does not see, are
-// written in its operations.
+// which a graph cannot say, are left out then, and kernels of ours, which libtorch does not see,
+// are written in its operations.
 
 namespace residua {
 

@@ -3,10 +3,10 @@
 
 #include <cmath>
 
-#include "residua/data/text/corpus.h"
 #include "residua/analysis/probed_model.h"
 #include "residua/analysis/signal/attention.h"
 #include "residua/core/error.h"
+#include "residua/data/text/corpus.h"
 #include "residua/nn/state.h"
 #include "tests/train/tiny_run.h"
 

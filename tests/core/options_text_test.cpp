@@ -64,7 +64,8 @@ TEST(Toml, StructToTextToStruct) {
   const Json before = options_to_json(options);
   SampleOptions restored;
   assign(restored, parse_toml(to_toml(before), "again"));
-  EXPECT_EQ(nlohmann::json(options_to_json(restored)), nlohmann::json(before));  // whatever the order of keys
+  EXPECT_EQ(nlohmann::json(options_to_json(restored)),
+            nlohmann::json(before));  // whatever the order of keys
 }
 
 TEST(KeyValue, ValuesAreReadAsTomlOrElseAsText) {
