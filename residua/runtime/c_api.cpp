@@ -5,13 +5,13 @@
 #include <string>
 
 #include "residua/core/error.h"
-#include "residua/graph/passes/passes.h"
-#include "residua/runtime/model_file.h"
+#include "residua/runtime/compiled_model.h"
 #include "residua/runtime/residua.h"
 #include "residua/runtime/session.h"
 
 struct residua_model {
-  std::shared_ptr<const residua::Plan> plan;
+  std::shared_ptr<residua::CompiledModel> compiled;
+  std::shared_ptr<const residua::Plan> plan;  // at the file's own sizes
 };
 
 struct residua_session {
@@ -109,8 +109,11 @@ residua_status residua_model_open(const char* path, const char* options, residua
     const auto set = parse_options(options);
     residua::ModelFile file = residua::read_model(path);
     const residua::PlanOptions chosen = residua::plan_options(file, set);
-    if (file.kind != residua::ModelKind::plan) residua::optimise(file.graph);
-    *model = new residua_model{std::make_shared<const residua::Plan>(file.graph, chosen)};
+    std::vector<residua::Shape> own;
+    for (const residua::ValueId input : file.graph.inputs) own.push_back(file.graph.shape(input));
+    auto compiled = std::make_shared<residua::CompiledModel>(std::move(file), chosen);
+    auto plan = compiled->plan_for(own);
+    *model = new residua_model{std::move(compiled), std::move(plan)};
   });
 }
 
@@ -144,6 +147,39 @@ residua_status residua_session_new(const residua_model* model, residua_session**
     need(session, "session");
     *session = new residua_session{residua::Session(model->plan)};
   });
+}
+
+residua_status residua_session_new_sized(const residua_model* model,
+                                         const int64_t* const* input_sizes,
+                                         const size_t* input_axes, size_t input_count,
+                                         residua_session** session) {
+  return guarded([&] {
+    need(model, "model");
+    need(session, "session");
+    if (input_count > 0) need(input_sizes, "input_sizes");
+    if (input_count > 0) need(input_axes, "input_axes");
+    const auto& types = model->plan->input_types();
+    if (input_count != types.size())
+      throw residua::Error(residua::ErrorKind::invalid_argument,
+                           {.where = "input_sizes",
+                            .rule = "is of another number of inputs",
+                            .expected = std::to_string(types.size()),
+                            .received = std::to_string(input_count)});
+    std::vector<residua::Shape> shapes;
+    for (size_t i = 0; i < input_count; ++i) {
+      need(input_sizes[i], "input_sizes");
+      shapes.emplace_back(input_sizes[i], input_sizes[i] + input_axes[i]);
+    }
+    *session = new residua_session{residua::Session(model->compiled->plan_for(shapes))};
+  });
+}
+
+residua_status residua_session_output(const residua_session* session, size_t index,
+                                      const char** name, const char** type, const int64_t** sizes,
+                                      size_t* axes) {
+  if (session == nullptr) return fail(RESIDUA_INVALID_ARGUMENT, "[session] the pointer is null.");
+  const residua::Plan& plan = session->session.plan();
+  return describe_end(plan.output_names(), plan.output_types(), index, name, type, sizes, axes);
 }
 
 void residua_session_free(residua_session* session) { delete session; }

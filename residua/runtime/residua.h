@@ -66,6 +66,19 @@ residua_status residua_model_output(const residua_model* model, size_t index, co
 
 /* The session keeps what it needs of the model. */
 residua_status residua_session_new(const residua_model* model, residua_session** session);
+
+/* The same for other sizes that the model serves, such as another batch: `input_axes[i]` sizes of
+ * input i lie at `input_sizes[i]`. Weights are shared by all sizes. RESIDUA_SHAPE for what the
+ * model cannot take. */
+residua_status residua_session_new_sized(const residua_model* model,
+                                         const int64_t* const* input_sizes,
+                                         const size_t* input_axes, size_t input_count,
+                                         residua_session** session);
+
+/* Of output `index` at the session's sizes; strings and sizes live as long as the session. */
+residua_status residua_session_output(const residua_session* session, size_t index,
+                                      const char** name, const char** type, const int64_t** sizes,
+                                      size_t* axes);
 void residua_session_free(residua_session* session);
 
 /* Row-major elements, owned by the caller; the inputs are only read. */

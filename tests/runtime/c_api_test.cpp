@@ -12,7 +12,8 @@ namespace {
 
 std::string write_small_graph(const std::string& name) {
   GraphBuilder b;
-  const ValueId x = b.input("image", DType::f32, {1, 3, 4, 4});
+  b.graph().symbols["batch"] = {1, 1, 16};
+  const ValueId x = b.input("image", DType::f32, {1, 3, 4, 4}, {{"batch"}, {}, {}, {}});
   const ValueId w = b.constant("w", {5, 3, 1, 1}, std::vector<float>(15, 0.5f));
   b.output("map", b.add(op::Conv{}, {x, w}));
   const std::string path = testing::TempDir() + "/" + name;
@@ -33,6 +34,21 @@ TEST(CInterface, RunsAModel) {
   std::vector<float> y(80, 0);
   session.run({x.data()}, {y.data()});
   EXPECT_THAT(y, testing::Each(3.0f));
+}
+
+TEST(CInterface, RunsOtherSizes) {
+  const runtime::Model model(write_small_graph("c_api_sizes.residua"));
+  runtime::Session session(model, {{3, 3, 4, 4}});
+  ASSERT_EQ(session.outputs().size(), 1u);
+  EXPECT_EQ(session.outputs()[0].sizes, (std::vector<int64_t>{3, 5, 4, 4}));
+  const std::vector<float> x(144, 2);
+  std::vector<float> y(240, 0);
+  session.run({x.data()}, {y.data()});
+  EXPECT_THAT(y, testing::Each(3.0f));
+  EXPECT_THROW(runtime::Session(model, {{1, 3, 5, 4}}), runtime::Failure);
+  EXPECT_THROW(runtime::Session(model, {{17, 3, 4, 4}}), runtime::Failure);
+  EXPECT_THROW(runtime::Session(model, {{1, 3, 4}}), runtime::Failure);
+  EXPECT_THROW(runtime::Session(model, {}), runtime::Failure);
 }
 
 TEST(CInterface, TellsWhatFailed) {
