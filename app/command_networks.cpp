@@ -29,6 +29,8 @@ void add_network(CLI::App* c, NetworkArguments& a) {
            1, 65536)
       ->type_name("H W|T")
       ->expected(1, 2);
+  c->add_flag("--fixed-batch", a.fixed_batch,
+              "serve this batch only, as networks need that compute otherwise for another one");
   c->add_flag("--dynamic-size", a.dynamic_size,
               "serve every height and width, or every number of tokens");
 }

@@ -78,6 +78,7 @@ void refuse_options_of_models(const NetworkArguments& a) {
   if (!a.overrides.empty()) refuse(a.overrides.front().c_str());
   if (!a.input.empty()) refuse("--input");
   if (a.dynamic_size) refuse("--dynamic-size");
+  if (a.fixed_batch) refuse("--fixed-batch");
 }
 
 }  // namespace

@@ -17,7 +17,7 @@ struct NetworkArguments {
   std::vector<std::string> overrides = {};  // its options
   int64_t batch = 1;
   std::vector<int64_t> input = {};  // height and width, or tokens; empty: the model's own
-  bool dynamic_size = false;
+  bool dynamic_size = false, fixed_batch = false;
 };
 
 struct CalibrationArguments {

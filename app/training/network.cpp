@@ -17,6 +17,7 @@ NetworkSource network(const NetworkArguments& a, int64_t samples) {
   for (const std::string& text : a.overrides) merge_key_value(options.settings, text);
   options.graph.batch = a.batch;
   options.graph.dynamic_size = a.dynamic_size;
+  options.graph.dynamic_batch = !a.fixed_batch;
   if (a.input.size() == 1) options.graph.tokens = a.input[0];
   if (a.input.size() == 2) {
     options.graph.height = a.input[0];

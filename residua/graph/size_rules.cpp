@@ -145,7 +145,8 @@ class RuleFinder {
       const int64_t first = reference_.at(name);
       std::vector<std::pair<int64_t, Graph>> others;
       // Downwards there are few sizes, so that each is tried.
-      for (int64_t steps = 1; steps <= 17; steps = step > 0 && steps == 2 ? 17 : steps + 1) {
+      for (int64_t steps = 1; steps <= 17; steps = step > 0 && steps == 2 ? 5 : steps + 1) {
+        if (step > 0 && steps > 5) break;
         Sizes sizes = reference_;
         sizes[name] = first + steps * step;
         auto graph = build_if_possible(build_, sizes);

@@ -16,8 +16,17 @@ struct Call {
   std::vector<c10::IValue> outputs;
 };
 
-// Runs `f` on this thread and returns its operations. Tensors in the calls stay alive, so that no
-// two of them are the same object.
-std::vector<Call> record_calls(const std::function<void()>& f);
+struct RecordedCalls {
+  std::vector<Call> calls;
+  std::vector<at::Tensor> outputs;  // of the function
+};
+
+using RecordedFunction = std::function<std::vector<at::Tensor>(const std::vector<at::Tensor>&)>;
+
+// Runs `f` on this thread and returns its operations. The tensors in the calls stay apart: no two
+// of them are one object. Those that depend on the inputs are without their numbers (of the device
+// "meta", views of one memory still sharing one), so that their memory is free for what follows;
+// the inputs and what does not depend on them are whole.
+RecordedCalls record_calls(const RecordedFunction& f, const std::vector<at::Tensor>& inputs);
 
 }  // namespace residua

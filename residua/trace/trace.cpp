@@ -55,7 +55,9 @@ Recorded record(const TracedFunction& function, const std::vector<TraceInput>& i
   for (const TraceInput& input : inputs) recorded.examples.push_back(example(input, sizes, seed));
   // What libtorch refuses, such as shapes that do not fit, is an error of ours.
   try {
-    recorded.calls = record_calls([&] { recorded.outputs = function(recorded.examples); });
+    RecordedCalls run = record_calls(function, recorded.examples);
+    recorded.calls = std::move(run.calls);
+    recorded.outputs = std::move(run.outputs);
   } catch (const c10::Error& e) {
     throw Error(ErrorKind::unsupported, {.where = "trace",
                                          .rule = "the network does not take an input of this size",
