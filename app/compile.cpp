@@ -7,7 +7,6 @@
 
 #include "app/commands_networks.h"
 #include "residua/core/error.h"
-#include "residua/graph/passes/passes.h"
 #include "residua/runtime/type_choice.h"
 
 namespace residua::app {
@@ -91,6 +90,7 @@ TypeChoice choose(const CompileArguments& a, const NetworkSource& source) {
   TypeChoiceOptions options{.plan = options_of(a)};
   options.quantize = quantize_options(a);
   if (a.dtype == "int8") options.types = {ElementType::fp32, ElementType::int8};
+  if (a.dtype == "int8" && a.force) options.forced = ElementType::int8;
   const bool terminal = isatty(STDERR_FILENO) != 0;
   if (terminal)
     options.progress = [](const std::string& text) { fmt::print(stderr, "\r\x1b[K{}", text); };
@@ -99,21 +99,14 @@ TypeChoice choose(const CompileArguments& a, const NetworkSource& source) {
   return choice;
 }
 
-// The integers although they were refused.
-void force_int8(const CompileArguments& a, const NetworkSource& source, TypeChoice& choice) {
-  for (size_t i = 0; i < choice.trials.size(); ++i) {
-    const TypeTrial& trial = choice.trials[i];
-    if (trial.type != ElementType::int8 || choice.chosen == i) continue;
-    if (!a.force || trial.seconds == 0)
-      throw Error(ErrorKind::unsupported, {.where = a.network.what,
-                                           .rule = "int8 " + trial.refused,
-                                           .hint = trial.seconds == 0 ? "" : "--force writes it"});
-    Graph graph = source.file.graph;
-    optimise(graph);
-    choice.graph = residua::quantize(graph, source.samples, quantize_options(a));
-    choice.options = options_of(a);
-    choice.chosen = i;
-  }
+// Integers were asked for, and were refused.
+void check_chosen(const CompileArguments& a, const TypeChoice& choice) {
+  for (const TypeTrial& trial : choice.trials)
+    if (trial.type == ElementType::int8 && &trial != &choice.trials[choice.chosen])
+      throw Error(ErrorKind::unsupported,
+                  {.where = a.network.what,
+                   .rule = "int8 " + trial.refused,
+                   .hint = trial.seconds == 0 ? "--dtype fp32 runs it" : "--force writes it"});
 }
 
 }  // namespace
@@ -121,8 +114,8 @@ void force_int8(const CompileArguments& a, const NetworkSource& source, TypeChoi
 int compile(const CompileArguments& a) {
   if (a.dtype == "fp32" || a.dtype == "bf16") return compile_as_asked(a);
   const NetworkSource source = open_network(a.network, &a.samples);
-  TypeChoice choice = choose(a, source);
-  if (a.dtype == "int8") force_int8(a, source, choice);
+  const TypeChoice choice = choose(a, source);
+  if (a.dtype == "int8") check_chosen(a, choice);
   PlanInfo info = source.file.info;
   info.options = choice.options;
   const std::string out = plan_path(a);

@@ -70,14 +70,7 @@ LoadedNetwork load_network(const TracedNetworkOptions& options) {
 std::optional<ImagePreprocessing> preprocessing_of_model(const LoadedNetwork& loaded) {
   const ModelInfo& info = loaded.model->info();
   if (info.takes_tokens()) return std::nullopt;
-  if (loaded.trained) {
-    const Pipeline pipeline = prediction_pipeline(*loaded.trained);
-    return ImagePreprocessing{.height = pipeline.height(),
-                              .width = pipeline.width(),
-                              .resize = pipeline.resize(),
-                              .mean = pipeline.mean(),
-                              .stddev = pipeline.stddev()};
-  }
+  if (loaded.trained) return prediction_images(*loaded.trained);
   if (info.weights.empty()) return std::nullopt;
   const WeightsInfo& published = info.weights.front();
   return ImagePreprocessing{.height = published.input_size,

@@ -119,7 +119,10 @@ void refuse_what_is_worse(std::vector<TypeTrial>& trials, const TypeChoiceOption
   }
 }
 
-size_t fastest(const std::vector<TypeTrial>& trials) {
+// The forced one, where it can run at all, or the fastest that is not refused.
+size_t best_of(const std::vector<TypeTrial>& trials, const TypeChoiceOptions& options) {
+  for (size_t i = 0; i < trials.size(); ++i)
+    if (options.forced == trials[i].type && trials[i].seconds > 0) return i;
   size_t best = 0;
   for (size_t i = 1; i < trials.size(); ++i)
     if (trials[i].refused.empty() && trials[i].seconds < trials[best].seconds) best = i;
@@ -175,7 +178,7 @@ TypeChoice choose_type(Graph graph, std::span<const CalibrationSample> samples,
   tell("measuring");
   measure_by_turns(candidates, samples.front(), options.repeat, choice.trials);
   refuse_what_is_worse(choice.trials, options);
-  choice.chosen = fastest(choice.trials);
+  choice.chosen = best_of(choice.trials, options);
   for (auto& candidate : candidates)
     if (candidate->type() == choice.trials[choice.chosen].type) {
       choice.graph = std::move(candidate->graph());

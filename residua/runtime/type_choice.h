@@ -6,6 +6,7 @@
 //   write_plan("net.plan", choice.graph, {.options = choice.options});
 
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -34,6 +35,7 @@ struct TypeChoiceOptions {
   std::vector<ElementType> types = {ElementType::fp32, ElementType::bf16, ElementType::int8};
   double bf16_agreement = 0.99, int8_agreement = 0.98;  // at least
   int64_t repeat = 20;                                  // measured runs of each type, by turns
+  std::optional<ElementType> forced = {};               // chosen although it is refused
   PlanOptions plan = {};                                // `dtype` is chosen
   QuantizeOptions quantize = {};
   // Told what is done, for a display of progress: "int8: calibrating".

@@ -62,6 +62,14 @@ TEST(TypeChoice, RefusesWhatDecidesOtherwise) {
     if (trial.type != ElementType::fp32) EXPECT_FALSE(trial.refused.empty());
 }
 
+TEST(TypeChoice, TakesTheForcedType) {
+  const Graph graph = small_network();
+  const TypeChoice choice = choose_type(graph, samples_of(graph, 4),
+                                        {.int8_agreement = 1.01, .forced = ElementType::int8});
+  EXPECT_EQ(choice.trials[choice.chosen].type, ElementType::int8);
+  EXPECT_FALSE(choice.trials[choice.chosen].refused.empty());
+}
+
 TEST(TypeChoice, NeedsSamples) { EXPECT_THROW(choose_type(small_network(), {}), Error); }
 
 }  // namespace
