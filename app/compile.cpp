@@ -112,6 +112,13 @@ void check_chosen(const CompileArguments& a, const TypeChoice& choice) {
 }  // namespace
 
 int compile(const CompileArguments& a) {
+  const auto only_for = [](const char* option, const char* dtype) {
+    throw Error(ErrorKind::invalid_argument,
+                {.where = option, .rule = "has no use here", .expected = dtype});
+  };
+  const bool measures = a.dtype == "int8" || a.dtype == "auto";
+  if (a.force && a.dtype != "int8") only_for("--force", "--dtype int8");
+  if (!a.samples.images.empty() && !measures) only_for("--images", "--dtype int8 or auto");
   if (a.dtype == "fp32" || a.dtype == "bf16") return compile_as_asked(a);
   const NetworkSource source = open_network(a.network, &a.samples);
   const TypeChoice choice = choose(a, source);
