@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <torch/script.h>
 
+#include <set>
+
 #include "residua/core/error.h"
 #include "residua/graph/interpreter.h"
 #include "tests/graph/onnx/compare.h"
@@ -71,14 +73,14 @@ class TorchScriptSample : public ::testing::TestWithParam<SampleGraph> {};
 TEST_P(TorchScriptSample, ComputesTheSame) {
   const Graph& graph = GetParam().graph;
   const std::vector<Numbers> inputs = random_inputs(graph, 8);
-  std::vector<Numbers> outputs;
-  try {
-    outputs = run_script(graph, inputs);
-  } catch (const Error& e) {
-    ASSERT_EQ(e.kind(), ErrorKind::unsupported) << e.what();
-    GTEST_SKIP() << e.what();
+  // Uneven paddings and fused blocks, which TorchScript has no operation for.
+  const std::set<std::string> refused{"average_pool_uncounted", "conv_first_block",
+                                      "conv_transpose", "inverted_residual"};
+  if (refused.contains(GetParam().name)) {
+    EXPECT_THROW(run_script(graph, inputs), Error);
+    return;
   }
-  expect_equal(outputs, interpret(graph, inputs), 1e-4, 1e-4);
+  expect_equal(run_script(graph, inputs), interpret(graph, inputs), 1e-4, 1e-4);
 }
 
 TEST_P(TorchScriptSample, FollowsItsSymbols) {
